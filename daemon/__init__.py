@@ -1,0 +1,1 @@
+"""The long-running process: puts the core and the adapters together."""

@@ -1,0 +1,279 @@
+"""Value objects of the core: what the marketplace says, what the catalogue says, what we hold.
+
+Everything is frozen. Money is `Decimal` in the currency of its order or product, with the
+decimals it came with; every datetime is aware.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import NewType
+
+ConnectionId = NewType("ConnectionId", str)
+OrderId = NewType("OrderId", str)
+CatalogId = NewType("CatalogId", str)
+ProductId = NewType("ProductId", str)
+
+
+class OrderState(StrEnum):
+    """Where an order stands. A state is a fact: the marketplace has said so."""
+
+    NEW = "new"
+    PENDING_MANUAL = "pending_manual"
+    ACCEPTED = "accepted"
+    SYNCED = "synced"
+    SHIPPED = "shipped"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    UNDELIVERED = "undelivered"
+
+
+class SpartooStatus:
+    """Order statuses of the marketplace (web-service page, "Order statuses")."""
+
+    VERIFIED = 11
+    IN_PREPARATION = 2
+    SHIPPED = 3
+    CANCELLED = 41
+    LOST = 45
+    NOT_DELIVERED = 47
+
+
+class ActionKind(StrEnum):
+    """What we want the marketplace to do. An action is an intention, never a state."""
+
+    ACCEPT = "accept"
+    CANCEL = "cancel"
+    FETCH = "fetch"  # read one order again; changes nothing on the marketplace
+
+
+class ActionStatus(StrEnum):
+    PENDING = "pending"  # waits for its turn, or for a retry
+    DONE = "done"
+    FAILED = "failed"  # permanent: a person must look
+    SUPERSEDED = "superseded"  # no longer wanted, was never sent
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    first_name: str = ""
+    last_name: str = ""
+    company: str = ""
+    email: str = ""
+    phone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    first_name: str = ""
+    last_name: str = ""
+    company: str = ""
+    street: str = ""
+    suburb: str = ""
+    city: str = ""
+    postcode: str = ""
+    state: str = ""
+    country: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """The collection point an order is delivered to."""
+
+    id: str = ""
+    type: str = ""
+    name: str = ""
+    address: str = ""
+    city: str = ""
+    postcode: str = ""
+    country: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    method: str = ""
+    price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One ordered item. `unit_price_discounted` is Koongo's "order item's price"."""
+
+    line: int  # 1, 2, 3 … in the marketplace's order
+    reference: str  # products_reference
+    size_reference: str  # products_size_reference
+    spartoo_product_id: int | None
+    name: str
+    brand: str
+    size: str
+    color: str
+    quantity: int  # at least 1
+    unit_price: Decimal
+    unit_price_discounted: Decimal
+    line_total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class MarketplaceOrder:
+    """An order exactly as the marketplace last described it."""
+
+    order_id: OrderId
+    status: int
+    purchased_at: datetime
+    modified_at: datetime | None
+    currency: str
+    total: Decimal | None
+    shipping_price: Decimal | None
+    shipping_service: str
+    payment: Payment
+    customer: Customer
+    billing_address: Address
+    shipping_address: Address
+    relay: Relay | None
+    lines: tuple[Line, ...]  # never empty
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A catalogue product and its stock. `reserved` counts orders the store does not know yet."""
+
+    catalog: CatalogId
+    id: ProductId
+    sku: str | None = None
+    ean: str | None = None
+    name: str | None = None
+    stock: int = 0
+    as_of: datetime | None = None  # the moment `stock` speaks of
+    reserved: int = 0
+    price_final_incl_tax: Decimal | None = None
+    price_original_incl_tax: Decimal | None = None
+    currency: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def available(self) -> int:
+        """Units that may still be promised; never below 0."""
+        return max(self.stock - self.reserved, 0)
+
+    @property
+    def shortfall(self) -> int:
+        """Units promised beyond the stock."""
+        return max(self.reserved - self.stock, 0)
+
+    def identified_by(self, attribute: str) -> str | None:
+        """The value of the Product Identification Attribute (`id`, `sku`, `ean` or any other)."""
+        match attribute:
+            case "id":
+                return self.id
+            case "sku":
+                return self.sku
+            case "ean":
+                return self.ean
+            case _:
+                return self.attributes.get(attribute)
+
+
+@dataclass(frozen=True, slots=True)
+class ProductUpdate:
+    """What the store says of one product; None leaves a field as it is (`catalog.upsert`)."""
+
+    id: ProductId
+    sku: str | None = None
+    ean: str | None = None
+    name: str | None = None
+    stock: int | None = None
+    price_final_incl_tax: Decimal | None = None
+    price_original_incl_tax: Decimal | None = None
+    currency: str | None = None
+    attributes: Mapping[str, str] | None = None
+    as_of: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedItem:
+    line: int
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """One parcel."""
+
+    tracking_number: str
+    shipping_service: str
+    store_shipping_service: str
+    items: tuple[ShippedItem, ...]
+    shipped_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of automatic acceptance on one line, with its figures in `detail`."""
+
+    line: int
+    check: str  # product | stock | price | currency
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSettings:
+    """The settings a decision used, kept with it."""
+
+    auto_accept: bool
+    price_attribute: str
+    price_threshold: Decimal
+    product_id_attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Why an order was accepted automatically or held, in full."""
+
+    outcome: str  # accept | hold
+    reasons: tuple[str, ...]
+    checks: tuple[Check, ...]
+    settings: DecisionSettings
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a person must look at; stays until someone retries or it resolves itself."""
+
+    code: str
+    message: str
+    action: str | None  # the action it came from
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Our record of an order: the marketplace's facts, where it stands, and what we decided."""
+
+    connection: ConnectionId
+    facts: MarketplaceOrder
+    state: OrderState
+    first_seen_at: datetime
+    changed_at: datetime  # when this record last moved; older readings are stale
+    decision: Decision | None = None
+    touched_by: str | None = None  # the person or program whose command it last obeyed
+    products: Mapping[int, ProductId] = field(default_factory=dict)  # line number → product
+    store_order_id: str | None = None
+    acknowledged_at: datetime | None = None
+    published_at: datetime | None = None  # the broker confirmed order.accepted
+    known_at: datetime | None = None  # since then the store's stock numbers include it
+    shipments: tuple[Shipment, ...] = ()
+    problem: Problem | None = None
+    reserved: Mapping[ProductId, int] = field(default_factory=dict)
+    actions: Mapping[ActionKind, ActionStatus] = field(default_factory=dict)
+
+    @property
+    def id(self) -> OrderId:
+        return self.facts.order_id
+
+    def waits_for(self, kind: ActionKind) -> bool:
+        """True while that action is stored and not carried out."""
+        return self.actions.get(kind) is ActionStatus.PENDING

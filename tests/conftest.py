@@ -1,0 +1,1 @@
+"""Fixtures shared by every test; servers are real, private and started once a session."""
