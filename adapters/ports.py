@@ -16,7 +16,7 @@ from statemachine.model import ActionKind, MarketplaceOrder, OrderId
 class MarketplaceError(Exception):
     """A call to the marketplace did not do what was asked; `code` is its result code, if any.
 
-    `received` keeps the start of what came, for diagnosis; it never holds the API key.
+    `service` is the web service called, set by the adapter. `received` keeps the start of what came, for diagnosis; it never holds the API key.
     """
 
     def __init__(self, message: str, *, code: int | None = None, received: str | None = None):
@@ -24,6 +24,7 @@ class MarketplaceError(Exception):
         self.message = message
         self.code = code
         self.received = received
+        self.service = ""
 
 
 class TransportFault(MarketplaceError):
@@ -139,8 +140,11 @@ class CommandMessage(Protocol):
     async def answer(self, reply: bytes) -> None:
         """Send the reply if one was asked for, then acknowledge the message."""
 
-    async def dead_letter(self, error: str) -> None:
-        """Move it unchanged to the dead-letter queue, header `x-error`, confirmed; then ack."""
+    async def dead_letter(self, error: str, reply: bytes | None = None) -> None:
+        """Move it unchanged to the dead-letter queue, header `x-error`, confirmed; then ack.
+
+        `reply` goes to the asker too, where one was asked for.
+        """
 
     async def release(self) -> None:
         """Give it back to the queue (shutdown, database away)."""

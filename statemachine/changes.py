@@ -6,7 +6,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from statemachine.model import ActionKind, CatalogId, ConnectionId, Order, OrderState, ProductId
+from statemachine.model import (
+    ActionKind,
+    CatalogId,
+    ConnectionId,
+    Decision,
+    Order,
+    OrderState,
+    ProductId,
+)
 
 
 class EventType(StrEnum):
@@ -75,9 +83,11 @@ class Changes:
     order: Order
     created: bool = False
     touched: bool = True  # False: nothing to store
+    stale: bool = False  # the reading was older than what we know: look again
     history: tuple[Transition, ...] = ()
     events: tuple[Event, ...] = ()
     actions: tuple[Action, ...] = ()
     settled: Mapping[ActionKind, str] = field(default_factory=dict)  # kind → done|failed|superseded
     reserved: Mapping[ProductId, int] = field(default_factory=dict)
+    decided: Decision | None = None  # a decision taken in this step
     answer: Literal["done", "queued"] = "done"

@@ -25,21 +25,23 @@ from pydantic import (
 from statemachine.names import canonical_name
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.ASCII)
+_DURATION_WANTED = 'a number of seconds, or like "90s", "15m", "24h"'
 _UNIT = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def parse_duration(value: Any) -> Any:
     """A number of seconds, or text like "90s", "15m", "24h", "2d"."""
     if isinstance(value, bool):
-        raise ValueError('a number of seconds, or like "90s", "15m", "24h"')
-    if isinstance(value, int | float):
-        return timedelta(seconds=value)
-    if not isinstance(value, str):
+        raise ValueError(_DURATION_WANTED)
+    if not isinstance(value, int | float | str):
         return value
-    match = _DURATION.fullmatch(value.strip())
+    match = _DURATION.fullmatch(str(value).strip())
     if match is None:
-        raise ValueError('a number of seconds, or like "90s", "15m", "24h"')
-    return timedelta(**{_UNIT[match[2]]: float(match[1])})
+        raise ValueError(_DURATION_WANTED)
+    try:
+        return timedelta(**{_UNIT[match[2]]: float(match[1])})
+    except OverflowError as error:
+        raise ValueError(_DURATION_WANTED) from error
 
 
 def _format_duration(value: timedelta) -> float | int:

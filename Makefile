@@ -1,0 +1,43 @@
+# Everything a person does with this repository; `make help` lists it.
+PYTHON ?=
+VENV := .venv/bin
+# Where a broker can be given instead of an installed one: the tests have a variable of their own.
+BROKER_VARIABLE := SPARTOO_SYNC_AMQP_URL
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fix lock clean venv broker
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
+
+setup: venv broker ## .venv with the locked packages, and RabbitMQ from the distribution
+
+demo: setup ## the whole pipeline against a simulated marketplace; SECONDS=30 ends it by itself
+	@$(VENV)/spartoo-sync demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test: BROKER_VARIABLE := SPARTOO_SYNC_TEST_AMQP_URL
+test: setup check ## check, then every test
+	$(VENV)/pytest
+
+check: venv ## lint, format, types, direction of imports; changes nothing
+	$(VENV)/ruff check
+	$(VENV)/ruff format --check
+	$(VENV)/mypy
+	$(VENV)/lint-imports
+
+fix: venv ## mend what the linter and the formatter can
+	$(VENV)/ruff check --fix
+	$(VENV)/ruff format
+
+lock: ## bring deploy/dev/requirements.lock in line with pyproject.toml
+	@PYTHON="$(PYTHON)" deploy/dev/lock.sh
+
+clean: ## remove .venv and every cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv:
+	@PYTHON="$(PYTHON)" deploy/dev/venv.sh
+
+broker:
+	@deploy/dev/rabbitmq.sh $(BROKER_VARIABLE)

@@ -1,0 +1,1 @@
+"""The one truth: everything we know, in PostgreSQL, through asyncpg."""

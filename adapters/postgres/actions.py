@@ -1,0 +1,155 @@
+"""Intentions for the marketplace: claimed by one dispatcher at a time, settled once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import orjson
+from asyncpg import Record
+
+from adapters.postgres.codec import dump
+from adapters.postgres.events import notify
+from adapters.postgres.queries import load
+from statemachine.model import ActionKind, ActionStatus, ConnectionId, OrderId
+
+if TYPE_CHECKING:
+    from adapters.postgres.database import Conn, Tx
+
+_SQL = load("actions")
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedAction:
+    """An action that is ours until `held_until`; `unsure`: an earlier try may have arrived."""
+
+    id: int
+    connection: ConnectionId
+    order_id: OrderId
+    kind: ActionKind
+    reason: str | None
+    requested_by: str
+    attempts: int  # this one included
+    unsure: bool
+    held_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAction:
+    """An action as it stands, for people."""
+
+    id: int
+    connection: ConnectionId
+    order_id: OrderId
+    kind: ActionKind
+    reason: str | None
+    requested_by: str
+    status: ActionStatus
+    attempts: int
+    unsure: bool
+    due_at: datetime
+    held_until: datetime | None
+    code: str
+    message: str
+    created_at: datetime
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many actions of one kind wait at a connection, and since when."""
+
+    connection: ConnectionId
+    kind: ActionKind
+    count: int
+    oldest: datetime
+
+
+async def claim(
+    tx: "Tx", holder: str, hold: timedelta, per_connection: int, limit: int
+) -> list[ClaimedAction]:
+    """Take actions that are due, at most `per_connection` held at each connection at a time.
+
+    Left out: what another holds, disabled and suspended connections, resting services, and all
+    but the first open action of an order (reading it again is free of that). Each counts as
+    possibly sent from now on; `unsure` says whether that was so before.
+    """
+    found = await tx.fetch(_SQL["claim"], holder, hold, per_connection, limit)
+    claimed = [ClaimedAction(**{**row, "kind": ActionKind(row["kind"])}) for row in found]
+    return sorted(claimed, key=lambda action: action.id)
+
+
+async def heartbeat(conn: "Conn", holder: str, hold: timedelta) -> set[int]:
+    """Keep all actions we hold for another while; those still ours."""
+    return {row["id"] for row in await conn.fetch(_SQL["heartbeat"], holder, hold)}
+
+
+async def settle(
+    tx: "Tx", action_id: int, holder: str, status: ActionStatus, code: str, message: str
+) -> bool:
+    """It is over; False when it is no longer ours to say so."""
+    result = dump({"code": code, "message": message})
+    return await tx.fetchval(_SQL["settle"], action_id, holder, status, result) is not None
+
+
+async def postpone(
+    tx: "Tx",
+    action_id: int,
+    holder: str,
+    due_at: datetime,
+    unsure: bool,  # noqa: FBT001 - what the caller must never leave out
+    message: str,
+) -> bool:
+    """Try again later; `unsure`: a try may have arrived. False when it is no longer ours."""
+    result = dump({"code": "postponed", "message": message})
+    kept = await tx.fetchval(_SQL["postpone"], action_id, holder, due_at, unsure, result)
+    return kept is not None
+
+
+async def hand_back(tx: "Tx", holder: str, claimed: Sequence[ClaimedAction]) -> None:
+    """Release actions of ours that were not tried: as if they had not been claimed."""
+    ids, unsure = [action.id for action in claimed], [action.unsure for action in claimed]
+    await tx.execute(_SQL["hand_back"], holder, ids, unsure)
+    await notify(tx, ["actions"])
+
+
+async def request_fetch(
+    tx: "Tx", connection: ConnectionId, order_id: OrderId, requested_by: str
+) -> int:
+    """Have one order read again now; a second request joins one that waits. Its action's id."""
+    action_id: int = await tx.fetchval(_SQL["request_fetch"], connection, order_id, requested_by)
+    await notify(tx, ["actions"])
+    return action_id
+
+
+async def find(conn: "Conn", connection: ConnectionId, order_id: OrderId) -> list[StoredAction]:
+    """Every action for one order, oldest first."""
+    return [_stored(row) for row in await conn.fetch(_SQL["find"], connection, order_id)]
+
+
+async def fetch_outcome(conn: "Conn", connection: ConnectionId, order_id: OrderId) -> StoredAction:
+    """The fetch that was requested for this order, as it stands now."""
+    of_order = await find(conn, connection, order_id)
+    return next(action for action in of_order if action.kind is ActionKind.FETCH)
+
+
+async def pending(conn: "Conn") -> list[Waiting]:
+    """What waits per connection and kind."""
+    return [
+        Waiting(row["connection"], ActionKind(row["kind"]), row["waiting"], row["oldest"])
+        for row in await conn.fetch(_SQL["pending"])
+    ]
+
+
+async def next_due(conn: "Conn") -> datetime | None:
+    """The next moment at which more can be claimed by the mere passing of time."""
+    due_at: datetime | None = await conn.fetchval(_SQL["next_due"])
+    return due_at
+
+
+def _stored(row: Record) -> StoredAction:
+    values = dict(row)
+    result = values.pop("result")
+    code_and_message = {"code": "", "message": ""} if result is None else orjson.loads(result)
+    kind, status = ActionKind(values.pop("kind")), ActionStatus(values.pop("status"))
+    return StoredAction(**values, **code_and_message, kind=kind, status=status)

@@ -1,0 +1,132 @@
+"""Products and their stock: what decisions are measured against."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import orjson
+from asyncpg import Record
+
+from adapters.postgres import reservations
+from adapters.postgres.codec import dump
+from adapters.postgres.events import notify
+from adapters.postgres.paging import Page, decode, page_of
+from adapters.postgres.queries import load
+from statemachine.model import CatalogId, ConnectionId, OrderId, Product, ProductId
+from statemachine.stock import Reservation
+
+if TYPE_CHECKING:
+    from adapters.postgres.database import Conn, Tx
+
+_SQL = load("catalog")
+_BLOCK = {"sku": "ids_by_sku", "ean": "ids_by_ean"}
+
+live_reservations = reservations.live
+
+
+async def matching(
+    tx: "Tx",
+    catalog: CatalogId,
+    attribute: str,
+    values: Collection[str],
+    ids: Collection[ProductId],
+    *,
+    lock: bool,
+) -> list[Product]:
+    """Products identified by one of the values, or with one of the ids; locked if wished."""
+    meant = {*values, *ids} if attribute == "id" else {*ids}
+    if attribute != "id" and values:
+        block = _SQL[_BLOCK.get(attribute, "ids_by_attribute")]
+        found = await tx.fetch(block, catalog, attribute, list(values))
+        meant.update(row["id"] for row in found)
+    if not meant:
+        return []
+    rows = await tx.fetch(_SQL["lock" if lock else "read"], catalog, list(meant))
+    wanted, named = set(values), set(ids)
+    products = map(_product, rows)
+    return [p for p in products if p.id in named or p.identified_by(attribute) in wanted]
+
+
+async def lock(
+    tx: "Tx", catalog: CatalogId, ids: Collection[ProductId]
+) -> dict[ProductId, Product]:
+    """Those of the products that exist, for `write`; no other writer of the catalogue meanwhile."""
+    await tx.execute(_SQL["lock_catalog"], catalog)
+    rows = await tx.fetch(_SQL["lock"], catalog, list(ids))
+    return {product.id: product for product in map(_product, rows)}
+
+
+async def write(
+    tx: "Tx", products: Sequence[Product], replaced: Sequence[Reservation], now: datetime
+) -> None:
+    """Store products that `lock` was asked for, and drop reservations their stock now includes.
+
+    Orders that wait for these products will be decided again.
+    """
+    if not products:
+        return
+    ordered = sorted(products, key=lambda product: (product.catalog, product.id))
+    columns = [list(column) for column in zip(*map(_row, ordered), strict=True)]
+    await tx.execute(_SQL["write"], *columns, now)
+    if replaced:
+        await reservations.replace(tx, replaced)
+    await tx.execute(_SQL["note_changes"], columns[0], columns[1], now)
+    await notify(tx, ["products"])
+
+
+async def page(
+    conn: "Conn",
+    catalog: CatalogId,
+    *,
+    text: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[Product]:
+    """Products by id; `text`: start of an id, a SKU, an EAN, part of a name. Raises BadCursor."""
+    (after,) = decode(cursor, str)
+    rows = await conn.fetch(_SQL["page"], catalog, text, after, limit + 1)
+    return page_of([_product(row) for row in rows], limit, lambda product: (product.id,))
+
+
+async def age(conn: "Conn") -> dict[CatalogId, datetime | None]:
+    """The newest moment each catalogue's stock speaks of."""
+    return {row["catalog"]: row["as_of"] for row in await conn.fetch(_SQL["age"])}
+
+
+async def take_changes(tx: "Tx", limit: int) -> list[tuple[CatalogId, ProductId]]:
+    """Products that changed, gone from the list with this transaction: decide again within it."""
+    rows = await tx.fetch(_SQL["take_changes"], limit)
+    return [(row["catalog"], row["product_id"]) for row in rows]
+
+
+async def waiting_for(
+    tx: "Tx", products: Sequence[tuple[CatalogId, ProductId]]
+) -> list[tuple[ConnectionId, OrderId]]:
+    """Orders that wait for one of these products and are to be decided again, oldest first.
+
+    Untouched by a person, of connections that accept automatically out of the product's catalogue.
+    """
+    catalogs, ids = [catalog for catalog, _ in products], [product for _, product in products]
+    rows = await tx.fetch(_SQL["waiting_for"], catalogs, ids)
+    return [(row["connection"], row["order_id"]) for row in rows]
+
+
+def _product(row: Record) -> Product:
+    return Product(**{**row, "attributes": orjson.loads(row["attributes"])})
+
+
+def _row(product: Product) -> tuple[object, ...]:
+    return (
+        product.catalog,
+        product.id,
+        product.sku,
+        product.ean,
+        product.name,
+        product.stock,
+        product.as_of,
+        product.reserved,
+        product.price_final_incl_tax,
+        product.price_original_incl_tax,
+        product.currency,
+        dump(product.attributes),
+    )

@@ -1,0 +1,82 @@
+"""The pool: connections, transactions and wake-ups of one process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+import asyncpg
+
+from adapters.postgres.codec import register
+from adapters.postgres.errors import translated
+from adapters.postgres.wakeups import Wakeups
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+    from asyncpg.pool import PoolConnectionProxy
+
+Conn: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
+Tx: TypeAlias = Conn  # a connection inside a transaction
+
+_CLOSE_SECONDS = 5
+_SERVER_SETTINGS = {
+    "application_name": "spartoo-sync",
+    "timezone": "UTC",
+    "jit": "off",  # every statement is short
+    "plan_cache_mode": "force_custom_plan",  # one connection holds a million orders, another ten
+    "statement_timeout": "30s",
+    "lock_timeout": "15s",
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+
+
+class Database:
+    """One pool of one process. It outlives a restart of the server: lost connections are replaced.
+
+    Errors of the driver leave `transaction` and `connection` as DatabaseUnavailable or Conflict.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[Record]", wakeups: Wakeups):
+        self._pool = pool
+        self.wakeups = wakeups
+
+    @classmethod
+    async def open(cls, dsn: str, *, max_size: int = 10) -> Self:
+        """Connect. Raises DatabaseUnavailable."""
+        with translated():
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=1,
+                max_size=max_size,
+                init=register,
+                timeout=10,
+                command_timeout=60,
+                server_settings=_SERVER_SETTINGS,
+            )
+        return cls(pool, Wakeups(dsn))
+
+    async def close(self) -> None:
+        """Give every connection back; those still in use are cut after a few seconds."""
+        await self.wakeups.close()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Conn]:
+        """A connection; every statement is its own transaction."""
+        with translated():
+            async with self._pool.acquire() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """A transaction: all of it is kept at the end of the block, or nothing on an error."""
+        with translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                yield connection

@@ -1,0 +1,119 @@
+"""The event log: written inside a step, read by the relay and by those who follow along."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from asyncpg import Record
+from uuid_utils.compat import uuid7
+
+from adapters.ports import LoggedEvent
+from adapters.postgres.codec import dump
+from adapters.postgres.queries import load
+from statemachine.changes import Event, EventType
+from statemachine.model import ConnectionId, OrderId
+
+if TYPE_CHECKING:
+    from adapters.postgres.database import Conn, Tx
+
+_SQL = load("events")
+
+
+async def append(tx: "Tx", events: Sequence[Event]) -> None:
+    """Log the events in this order, each with its id and the next sequence of its subject."""
+    if not events:
+        return
+    sequences = await _sequences(tx, events)
+    await tx.execute(
+        _SQL["append"],
+        [uuid7() for _ in events],
+        [event.type for event in events],
+        [event.source for event in events],
+        [event.subject for event in events],
+        sequences,
+        [event.time for event in events],
+        [dump(event.data) for event in events],
+        [event.connection for event in events],
+        [event.order_id for event in events],
+        [event.catalog for event in events],
+    )
+    await notify(tx, ["events"])
+
+
+async def _sequences(tx: "Tx", events: Sequence[Event]) -> list[int]:
+    """One number per event; subjects are locked in sorted order, so writers never deadlock."""
+    wanted = Counter((event.source, event.subject) for event in events)
+    keys = sorted(wanted)
+    rows = await tx.fetch(
+        _SQL["advance_subjects"],
+        [source for source, _ in keys],
+        [subject for _, subject in keys],
+        [wanted[key] for key in keys],
+    )
+    last = {(row["source"], row["subject"]): row["sequence"] for row in rows}
+    following = {key: last[key] - wanted[key] for key in keys}
+    numbers = []
+    for event in events:
+        following[event.source, event.subject] += 1
+        numbers.append(following[event.source, event.subject])
+    return numbers
+
+
+async def notify(tx: "Tx", topics: Collection[str]) -> None:
+    """Wake the waiters of these topics once the transaction is committed."""
+    await tx.execute(_SQL["notify"], list(topics))
+
+
+async def after(
+    conn: "Conn",
+    position: int,
+    limit: int,
+    *,
+    type: EventType | None = None,  # noqa: A002 - the event's own word
+    connection: ConnectionId | None = None,
+    order_id: OrderId | None = None,
+) -> list[LoggedEvent]:
+    """The events after a position, oldest first."""
+    if order_id is not None:
+        rows = await conn.fetch(_SQL["after_of_order"], position, limit, type, connection, order_id)
+    elif type is not None or connection is not None:
+        rows = await conn.fetch(_SQL["after_filtered"], position, limit, type, connection)
+    else:
+        rows = await conn.fetch(_SQL["after"], position, limit)
+    return [_logged(row) for row in rows]
+
+
+async def at(conn: "Conn", positions: Collection[int]) -> list[LoggedEvent]:
+    """The events at these positions, oldest first; positions that hold none are left out."""
+    return [_logged(row) for row in await conn.fetch(_SQL["at"], list(positions))]
+
+
+async def relay_position(conn: "Conn") -> int:
+    """Every event up to here is published."""
+    position: int = await conn.fetchval(_SQL["relay_position"])
+    return position
+
+
+async def advance(tx: "Tx", position: int, role_epoch: int | None) -> bool:
+    """Every event up to `position` is published; False when the lease went to another relay."""
+    return await tx.fetchval(_SQL["advance"], position, role_epoch) is not None
+
+
+async def snapshot(conn: "Conn") -> tuple[int, int]:
+    """(xmin, xmax) of now: once xmin reaches an earlier xmax, gaps seen then can fill no more."""
+    row = await conn.fetchrow(_SQL["snapshot"])
+    assert row is not None  # noqa: S101 - a select without from has one row
+    return row["xmin"], row["xmax"]
+
+
+async def backlog(conn: "Conn") -> tuple[int, datetime | None]:
+    """How many events wait for the broker (over 10,000 an upper bound), and since when."""
+    row = await conn.fetchrow(_SQL["backlog"])
+    assert row is not None  # noqa: S101 - the relay has one row
+    return row["waiting"], row["oldest"]
+
+
+def _logged(row: Record) -> LoggedEvent:
+    values = dict(row)
+    return LoggedEvent(**{**values, "type": EventType(values["type"])})

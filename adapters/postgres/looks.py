@@ -1,0 +1,121 @@
+"""When each connection is looked at, and how it went."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from adapters.postgres.events import notify
+from adapters.postgres.queries import load
+from statemachine.model import ConnectionId
+
+if TYPE_CHECKING:
+    from adapters.postgres.database import Conn, Tx
+
+_SQL = load("looks")
+
+
+class Look(StrEnum):
+    """The ways to look at a marketplace account (product page, "Polling")."""
+
+    FRESH = "fresh"
+    OPEN = "open"
+    DEEP = "deep"
+    BACKFILL = "backfill"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedLook:
+    """A look that is ours while `heartbeat` or `finish` find its epoch."""
+
+    connection: ConnectionId
+    look: Look
+    cursor: datetime | None
+    since: datetime | None  # backfill only
+    epoch: int
+    failures: int  # in a row, before this one
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LookState:
+    """How a look stands, for people."""
+
+    connection: ConnectionId
+    look: Look
+    due_at: datetime | None
+    cursor: datetime | None
+    since: datetime | None
+    held_until: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    succeeded_at: datetime | None
+    error: str | None
+    failures: int
+    summary: str | None
+
+
+async def start(tx: "Tx", connection: ConnectionId, deep_look_interval: timedelta) -> None:
+    """Begin (or begin again) to look at a connection now."""
+    await tx.execute(_SQL["start"], connection, deep_look_interval)
+    await notify(tx, ["looks"])
+
+
+async def claim_due(tx: "Tx", holder: str, hold: timedelta, limit: int) -> list[ClaimedLook]:
+    """Take looks that are due, of connections that are active and not suspended."""
+    rows = await tx.fetch(_SQL["claim_due"], holder, hold, limit)
+    looks = [ClaimedLook(**{**row, "look": Look(row["look"])}) for row in rows]
+    return sorted(looks, key=lambda look: look.due_at)
+
+
+async def heartbeat(conn: "Conn", holder: str, hold: timedelta) -> set[tuple[ConnectionId, Look]]:
+    """Keep all looks we hold for another while; those still ours."""
+    rows = await conn.fetch(_SQL["heartbeat"], holder, hold)
+    return {(row["connection"], Look(row["look"])) for row in rows}
+
+
+async def finish(
+    tx: "Tx",
+    look: ClaimedLook,
+    *,
+    due_at: datetime | None,
+    cursor: datetime | None = None,
+    error: str | None = None,
+    summary: str | None = None,
+) -> bool:
+    """The look is over; without `cursor` that stays. False when another took it over.
+
+    A request that came while it ran stays due.
+    """
+    kept = await tx.fetchval(
+        _SQL["finish"], look.connection, look.look, look.epoch, due_at, cursor, error, summary
+    )
+    return kept is not None
+
+
+async def release(conn: "Conn", holder: str) -> None:
+    """Let others take at once what we hold (shutdown)."""
+    await conn.execute(_SQL["release"], holder)
+    await notify(conn, ["looks"])
+
+
+async def request(tx: "Tx", connection: ConnectionId, since: datetime | None = None) -> bool:
+    """Look now, or from a date; False when the connection was never activated."""
+    if since is None:
+        asked = await tx.fetchval(_SQL["request_fresh"], connection)
+    else:
+        asked = await tx.fetchval(_SQL["request_backfill"], connection, since)
+    await notify(tx, ["looks"])
+    return asked is not None
+
+
+async def next_due(conn: "Conn") -> datetime | None:
+    """When the next look can be claimed; in the past when one waits."""
+    due_at: datetime | None = await conn.fetchval(_SQL["next_due"])
+    return due_at
+
+
+async def state(conn: "Conn", connection: ConnectionId | None = None) -> list[LookState]:
+    """How the looks of one connection, or of all, stand."""
+    rows = await conn.fetch(_SQL["state"], connection)
+    return [LookState(**{**row, "look": Look(row["look"])}) for row in rows]

@@ -1,0 +1,1 @@
+"""The schema's steps: plain SQL, one file a revision, run by Alembic."""

@@ -1,0 +1,13 @@
+"""The first schema."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Create every table, index and view."""
+    op.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))

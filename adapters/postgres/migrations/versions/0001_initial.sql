@@ -1,0 +1,218 @@
+create table connections (
+    id text collate "C" primary key,
+    settings json not null, -- ConnectionSettings without id and active
+    api_key bytea, -- Fernet token
+    active boolean not null,
+    version bigint not null default 1,
+    added_at timestamptz not null,
+    suspended_at timestamptz,
+    suspended_reason text,
+    suspended_message text
+);
+
+create table looks (
+    connection text collate "C" not null references connections (id),
+    look text not null check (look in ('fresh', 'open', 'deep', 'backfill')),
+    due_at timestamptz, -- null when nothing is to be done
+    cursor timestamptz,
+    since timestamptz, -- where a requested backfill starts
+    holder text,
+    held_until timestamptz,
+    epoch bigint not null default 0,
+    started_at timestamptz,
+    finished_at timestamptz,
+    succeeded_at timestamptz,
+    error text,
+    failures int not null default 0,
+    summary text,
+    primary key (connection, look)
+) with (fillfactor = 70);
+create index looks_held on looks (holder) where holder is not null;
+create index looks_due on looks (due_at) where due_at is not null;
+
+create table orders (
+    order_id text collate "C" not null,
+    connection text collate "C" not null,
+    state text not null,
+    spartoo_status int not null,
+    purchased_at timestamptz not null,
+    fingerprint bytea,
+    facts json not null, -- MarketplaceOrder
+    decision json,
+    products json not null, -- line number to product
+    touched_by text,
+    store_order_id text,
+    first_seen_at timestamptz not null,
+    changed_at timestamptz not null,
+    acknowledged_at timestamptz,
+    published_at timestamptz,
+    known_at timestamptz,
+    shipments json not null,
+    problem json,
+    identifiers text[] not null, -- references that may name a product
+    primary key (order_id, connection)
+) with (fillfactor = 80);
+create index orders_paged on orders (connection, purchased_at desc, order_id) include (state);
+create index orders_open on orders (connection, purchased_at)
+    where state in ('new', 'pending_manual', 'accepted', 'synced');
+create index orders_undecided on orders using gin (identifiers) with (fastupdate = off)
+    where state = 'pending_manual' and touched_by is null;
+create index orders_problem on orders (connection, purchased_at desc, order_id)
+    where problem is not null;
+
+create table order_history (
+    id bigint generated always as identity primary key,
+    connection text collate "C" not null,
+    order_id text collate "C" not null,
+    from_state text,
+    to_state text not null,
+    trigger text not null,
+    requested_by text not null,
+    reason text,
+    at timestamptz not null
+);
+create index order_history_order on order_history (order_id, connection, id);
+
+create table subjects (
+    source text collate "C" not null,
+    subject text collate "C" not null,
+    sequence bigint not null,
+    primary key (source, subject)
+) with (fillfactor = 80);
+
+create table events (
+    position bigint generated always as identity primary key,
+    id uuid not null,
+    type text not null,
+    source text collate "C" not null,
+    subject text collate "C" not null,
+    sequence bigint not null,
+    time timestamptz not null,
+    data json not null,
+    connection text collate "C",
+    order_id text collate "C",
+    catalog text collate "C",
+    unique (source, subject, sequence)
+);
+create index events_order on events (order_id, connection, position) where order_id is not null;
+
+create table relay (
+    "only" boolean primary key default true check ("only"),
+    position bigint not null -- every event up to here is published
+);
+insert into relay (position) values (0);
+
+create table leases (
+    role text primary key,
+    holder text, -- null when released
+    epoch bigint not null,
+    expires_at timestamptz not null
+) with (fillfactor = 50);
+
+create table actions (
+    id bigint generated always as identity primary key,
+    connection text collate "C" not null,
+    order_id text collate "C" not null,
+    kind text not null,
+    reason text,
+    requested_by text not null,
+    status text not null default 'pending'
+        check (status in ('pending', 'done', 'failed', 'superseded')),
+    attempts int not null default 0,
+    unsure boolean not null default false, -- an earlier try may have reached the marketplace
+    due_at timestamptz not null,
+    holder text,
+    held_until timestamptz,
+    result json, -- code and message
+    created_at timestamptz not null,
+    settled_at timestamptz,
+    unique (order_id, connection, kind)
+) with (fillfactor = 70);
+create index actions_held on actions (holder) where holder is not null;
+create index actions_pending on actions (connection, kind, due_at) where status = 'pending';
+
+create table reservations (
+    connection text collate "C" not null,
+    order_id text collate "C" not null,
+    catalog text collate "C" not null,
+    product_id text collate "C" not null,
+    quantity int not null check (quantity > 0),
+    known_at timestamptz, -- since then the store's stock numbers include it
+    primary key (order_id, connection, product_id)
+);
+create index reservations_product on reservations (catalog, product_id);
+
+create table products (
+    catalog text collate "C" not null,
+    id text collate "C" not null,
+    sku text,
+    ean text,
+    name text,
+    stock int not null,
+    as_of timestamptz,
+    reserved int not null, -- the sum of its reservations
+    price_final_incl_tax numeric,
+    price_original_incl_tax numeric,
+    currency text,
+    attributes jsonb not null,
+    updated_at timestamptz not null,
+    primary key (catalog, id)
+) with (fillfactor = 80);
+create index products_sku on products (catalog, sku);
+create index products_ean on products (catalog, ean);
+create index products_attributes on products using gin (attributes jsonb_path_ops);
+
+create table product_changes ( -- products whose waiting orders are to be decided again
+    catalog text collate "C" not null,
+    product_id text collate "C" not null,
+    changed_at timestamptz not null,
+    primary key (catalog, product_id)
+);
+
+create table commands ( -- answered before, by id
+    id text collate "C" primary key,
+    command text not null,
+    body json not null,
+    reply json not null,
+    received_at timestamptz not null default now()
+);
+
+create table quarantine (
+    connection text collate "C" not null,
+    order_id text collate "C" not null, -- or unreadable-HASH
+    fingerprint bytea, -- null: to be read again
+    xml bytea not null,
+    error text not null,
+    first_seen_at timestamptz not null,
+    last_seen_at timestamptz not null,
+    primary key (connection, order_id)
+);
+
+create table calls (
+    connection text collate "C" not null,
+    service text not null,
+    minute timestamptz not null,
+    calls int not null,
+    primary key (connection, service, minute)
+);
+
+create table rests (
+    connection text collate "C" not null,
+    service text not null,
+    until timestamptz not null,
+    step_seconds double precision not null,
+    primary key (connection, service)
+);
+
+create view order_records as
+select
+    o.*,
+    (
+        select json_object_agg(r.product_id, r.quantity) from reservations as r
+        where r.order_id = o.order_id and r.connection = o.connection
+    ) as reserved,
+    (
+        select json_object_agg(a.kind, a.status) from actions as a
+        where a.order_id = o.order_id and a.connection = o.connection
+    ) as actions
+from orders as o;

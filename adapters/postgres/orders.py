@@ -1,0 +1,199 @@
+"""Orders: locked, read, and every change of a step written in one batch."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from adapters.postgres import events, reservations, rows
+from adapters.postgres.paging import Page, decode, page_of
+from adapters.postgres.queries import load
+from statemachine.changes import Changes, Transition
+from statemachine.connection import ConnectionSettings
+from statemachine.model import ConnectionId, Order, OrderId, OrderState
+
+if TYPE_CHECKING:
+    from adapters.postgres.database import Conn, Tx
+
+_SQL = load("orders")
+_ACTIONS = load("actions")
+
+
+async def lock(
+    tx: "Tx", connection: ConnectionId, ids: Collection[OrderId]
+) -> dict[OrderId, Order]:
+    """Those of the orders that exist, ours until the transaction ends."""
+    locked = await tx.fetch(_SQL["lock"], connection, list(ids))
+    if not locked:
+        return {}
+    found = await tx.fetch(_SQL["read"], connection, [row["order_id"] for row in locked])
+    return {order.id: order for order in map(rows.order, found)}
+
+
+async def record(
+    tx: "Tx",
+    settings: ConnectionSettings,
+    changes: Sequence[Changes],
+    fingerprints: Mapping[OrderId, bytes],
+) -> None:
+    """Write all that these steps changed; the fingerprint stays where none is given.
+
+    An order said to be created that exists already ends the transaction in Conflict.
+    """
+    touched = [change for change in changes if change.touched]
+    if not touched:
+        return
+    connection = ConnectionId(settings.id)
+    await _write(tx, connection, touched, fingerprints)
+    await _add_history(tx, connection, touched)
+    queued = await _move_actions(tx, connection, touched)
+    freed = await reservations.move(tx, settings, touched)
+    await events.append(tx, [event for change in touched for event in change.events])
+    topics = [topic for topic, news in (("actions", queued), ("products", freed)) if news]
+    if topics:
+        await events.notify(tx, topics)
+
+
+async def _write(
+    tx: "Tx",
+    connection: ConnectionId,
+    changes: Sequence[Changes],
+    fingerprints: Mapping[OrderId, bytes],
+) -> None:
+    for block, created in (("insert", True), ("update", False)):
+        orders = sorted(
+            (change.order for change in changes if change.created is created),
+            key=lambda order: order.id,
+        )
+        if orders:
+            prints = [fingerprints.get(order.id) for order in orders]
+            await tx.execute(_SQL[block], connection, *rows.columns(orders, prints))
+
+
+async def _add_history(tx: "Tx", connection: ConnectionId, changes: Sequence[Changes]) -> None:
+    moves = [(change.order.id, move) for change in changes for move in change.history]
+    if moves:
+        await tx.execute(
+            _SQL["add_history"],
+            connection,
+            [order_id for order_id, _ in moves],
+            [move.from_state for _, move in moves],
+            [move.to_state for _, move in moves],
+            [move.trigger for _, move in moves],
+            [move.by for _, move in moves],
+            [move.reason for _, move in moves],
+            [move.at for _, move in moves],
+        )
+
+
+async def _move_actions(tx: "Tx", connection: ConnectionId, changes: Sequence[Changes]) -> bool:
+    """Settle and queue intentions; True when one was queued."""
+    settled = [
+        (change.order.id, kind, status)
+        for change in changes
+        for kind, status in change.settled.items()
+    ]
+    if settled:
+        columns = [list(column) for column in zip(*settled, strict=True)]
+        await tx.execute(_ACTIONS["settle_of_orders"], connection, *columns)
+    queued = [
+        (change.order.id, action.kind, action.reason, action.by, change.order.changed_at)
+        for change in changes
+        for action in change.actions
+    ]
+    if queued:
+        columns = [list(column) for column in zip(*queued, strict=True)]
+        await tx.execute(_ACTIONS["queue"], connection, *columns)
+    return bool(queued)
+
+
+async def fingerprints(
+    conn: "Conn", connection: ConnectionId, ids: Collection[OrderId]
+) -> dict[OrderId, bytes]:
+    """What was last read of these orders, in quarantine or not; what is unchanged is skipped."""
+    found = await conn.fetch(_SQL["fingerprints"], connection, list(ids))
+    return {row["order_id"]: row["fingerprint"] for row in found}
+
+
+async def keep_fingerprints(
+    tx: "Tx", connection: ConnectionId, fingerprints: Mapping[OrderId, bytes]
+) -> None:
+    """The XML of these orders differs, its meaning does not."""
+    ids = sorted(fingerprints)
+    if ids:
+        values = [fingerprints[order_id] for order_id in ids]
+        await tx.execute(_SQL["keep_fingerprints"], connection, ids, values)
+
+
+async def oldest_open(conn: "Conn", connection: ConnectionId) -> datetime | None:
+    """When the oldest order that can still change was placed."""
+    purchased_at: datetime | None = await conn.fetchval(_SQL["oldest_open"], connection)
+    return purchased_at
+
+
+async def find(
+    conn: "Conn", order_id: OrderId, connection: ConnectionId | None = None
+) -> list[Order]:
+    """The orders with this id: at most one a connection."""
+    return [rows.order(row) for row in await conn.fetch(_SQL["find"], order_id, connection)]
+
+
+async def page(
+    conn: "Conn",
+    *,
+    connection: ConnectionId | None = None,
+    state: OrderState | None = None,
+    text: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    attention: bool | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[Order]:
+    """Orders placed from `since` to before `until`, newest first.
+
+    `text` is the start of an order id, a store order id, a reference, or part of the customer's
+    name, company or e-mail address. `attention`: with a problem. Raises BadCursor.
+    """
+    purchased_at, order_id, of_connection = decode(cursor, datetime.fromisoformat, str, str)
+    found = await conn.fetch(
+        _SQL["page"],
+        connection,
+        state,
+        text,
+        since,
+        until,
+        attention,
+        purchased_at,
+        order_id,
+        of_connection,
+        limit + 1,
+    )
+    orders = [rows.order(row) for row in found]
+    return page_of(orders, limit, lambda o: (o.facts.purchased_at, o.id, o.connection))
+
+
+async def history(conn: "Conn", connection: ConnectionId, order_id: OrderId) -> list[Transition]:
+    """Every move of one order, oldest first."""
+    return [
+        Transition(
+            from_state=row["from_state"] and OrderState(row["from_state"]),
+            to_state=OrderState(row["to_state"]),
+            trigger=row["trigger"],
+            by=row["requested_by"],
+            at=row["at"],
+            reason=row["reason"],
+        )
+        for row in await conn.fetch(_SQL["history"], connection, order_id)
+    ]
+
+
+async def counts(conn: "Conn") -> dict[tuple[ConnectionId, OrderState], int]:
+    """How many orders stand where."""
+    found = await conn.fetch(_SQL["counts"])
+    return {(row["connection"], OrderState(row["state"])): row["orders"] for row in found}
+
+
+async def oldest_pending(conn: "Conn") -> dict[ConnectionId, datetime]:
+    """Per connection, when the order that waits longest for a person was first seen."""
+    found = await conn.fetch(_SQL["oldest_pending"])
+    return {row["connection"]: row["first_seen_at"] for row in found}

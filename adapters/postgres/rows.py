@@ -1,0 +1,93 @@
+"""Orders as rows: columns for what is searched, JSON for the rest."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+from asyncpg import Record
+from pydantic import TypeAdapter
+
+from adapters.postgres.codec import dump, dump_optional
+from statemachine.model import (
+    ActionKind,
+    ActionStatus,
+    ConnectionId,
+    Decision,
+    Line,
+    MarketplaceOrder,
+    Order,
+    OrderState,
+    Problem,
+    ProductId,
+    Shipment,
+)
+
+_FACTS = TypeAdapter(MarketplaceOrder)
+_DECISION = TypeAdapter(Decision)
+_PROBLEM = TypeAdapter(Problem)
+_SHIPMENTS = TypeAdapter(tuple[Shipment, ...])
+_PRODUCTS = TypeAdapter(dict[int, ProductId])
+
+
+def columns(orders: Iterable[Order], fingerprints: Iterable[bytes | None]) -> list[list[Any]]:
+    """The arguments of the blocks `insert` and `update`, a list per column."""
+    rows = [_row(*pair) for pair in zip(orders, fingerprints, strict=True)]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _row(order: Order, fingerprint: bytes | None) -> tuple[Any, ...]:
+    return (
+        order.id,
+        order.state,
+        order.facts.status,
+        order.facts.purchased_at,
+        fingerprint,
+        dump(order.facts),
+        dump_optional(order.decision),
+        dump(order.products),
+        order.touched_by,
+        order.store_order_id,
+        order.first_seen_at,
+        order.changed_at,
+        order.acknowledged_at,
+        order.published_at,
+        order.known_at,
+        dump(order.shipments),
+        dump_optional(order.problem),
+        dump(identifiers(order.facts.lines)),
+    )
+
+
+def identifiers(lines: Iterable[Line]) -> list[str]:
+    """Every reference that may name a product, once."""
+    references = (value for line in lines for value in (line.size_reference, line.reference))
+    return list(dict.fromkeys(value for value in references if value))
+
+
+def order(row: Record) -> Order:
+    """The order of a row of the view `order_records`."""
+    return Order(
+        connection=ConnectionId(row["connection"]),
+        facts=_FACTS.validate_json(row["facts"]),
+        state=OrderState(row["state"]),
+        first_seen_at=row["first_seen_at"],
+        changed_at=row["changed_at"],
+        decision=row["decision"] and _DECISION.validate_json(row["decision"]),
+        touched_by=row["touched_by"],
+        products=_PRODUCTS.validate_json(row["products"]),
+        store_order_id=row["store_order_id"],
+        acknowledged_at=row["acknowledged_at"],
+        published_at=row["published_at"],
+        known_at=row["known_at"],
+        shipments=_SHIPMENTS.validate_json(row["shipments"]),
+        problem=row["problem"] and _PROBLEM.validate_json(row["problem"]),
+        reserved=_object(row["reserved"]),
+        actions={
+            ActionKind(kind): ActionStatus(status)
+            for kind, status in _object(row["actions"]).items()
+        },
+    )
+
+
+def _object(data: bytes | None) -> dict[Any, Any]:
+    return {} if data is None else orjson.loads(data)

@@ -1,0 +1,186 @@
+-- name: settle_of_orders
+-- A step settled these intentions. One that is on its way to the marketplace is not superseded:
+-- its answer settles it.
+update actions as a set
+    status = u.status, settled_at = now(), holder = null, held_until = null
+from unnest($2::text[], $3::text[], $4::text[]) as u (order_id, kind, status)
+where
+    a.connection = $1 and a.order_id = u.order_id and a.kind = u.kind and a.status = 'pending'
+    and (u.status <> 'superseded' or coalesce(a.held_until <= now(), true))
+
+-- name: queue
+-- New intentions. One that waits stays as it is, one that failed starts again behind the others;
+-- of those that are done only a reading is done again.
+insert into actions as a (connection, order_id, kind, reason, requested_by, due_at, created_at)
+select $1, u.order_id, u.kind, u.reason, u.requested_by, now(), u.at
+from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+    with ordinality as u (order_id, kind, reason, requested_by, at, n)
+order by u.n
+on conflict (order_id, connection, kind) do update set
+    id = default, status = 'pending', attempts = 0, unsure = false, result = null,
+    reason = excluded.reason, requested_by = excluded.requested_by, due_at = excluded.due_at,
+    created_at = excluded.created_at, settled_at = null
+where a.status in ('failed', 'superseded') or (a.status = 'done' and a.kind = 'fetch')
+
+-- name: request_fetch
+-- Read an order again, now; a second request joins the first.
+insert into actions as a (connection, order_id, kind, requested_by, due_at, created_at)
+values ($1, $2, 'fetch', $3, now(), now())
+on conflict (order_id, connection, kind) do update set
+    attempts = case when a.status = 'pending' then a.attempts else 0 end,
+    result = case when a.status = 'pending' then a.result end,
+    created_at = case when a.status = 'pending' then a.created_at else excluded.created_at end,
+    requested_by = excluded.requested_by, due_at = least(a.due_at, excluded.due_at),
+    status = 'pending', settled_at = null
+returning id
+
+-- name: claim
+-- Takes what is due, the same share for each connection, and marks it as possibly sent: should we
+-- die, the next one reads the order first.
+with recursive queue (connection, kind) as (
+    (
+        select connection, kind from actions
+        where status = 'pending' order by connection, kind limit 1
+    )
+    union all
+    select n.connection, n.kind from queue as q
+    cross join lateral (
+        select a.connection, a.kind from actions as a
+        where a.status = 'pending' and (a.connection, a.kind) > (q.connection, q.kind)
+        order by a.connection, a.kind limit 1
+    ) as n
+),
+room as (
+    select q.connection, q.kind, $3 - (
+        select count(*) from actions as h
+        where h.connection = q.connection and h.status = 'pending' and h.held_until > now()
+    ) as free
+    from queue as q
+    join connections as c on c.id = q.connection
+    where
+        c.active and c.suspended_at is null
+        and not exists (
+            select from rests as r
+            where
+                r.connection = q.connection and r.until > now()
+                and r.service = case
+                    when q.kind = 'fetch' then 'xml_export_orders' else 'xml_maj_orders'
+                end
+        )
+),
+ready as (
+    select
+        a.id, a.due_at,
+        row_number() over (partition by r.connection order by a.due_at, a.id) as place, r.free
+    from room as r
+    cross join lateral (
+        select w.id, w.due_at from actions as w
+        where
+            w.connection = r.connection and w.kind = r.kind and w.status = 'pending'
+            and w.due_at <= now() and coalesce(w.held_until <= now(), true)
+            and (
+                w.kind = 'fetch'
+                or not exists (
+                    select from actions as e
+                    where
+                        e.order_id = w.order_id and e.connection = w.connection
+                        and e.status = 'pending' and e.kind <> 'fetch' and e.id < w.id
+                )
+            )
+        order by w.due_at
+        limit greatest(r.free, 0)
+    ) as a
+),
+chosen as (
+    select id from ready
+    where place <= free
+    order by due_at, id
+    limit $4
+),
+taken as (
+    select a.id, a.unsure from actions as a
+    where
+        a.id in (select id from chosen)
+        and a.status = 'pending' and a.due_at <= now() and coalesce(a.held_until <= now(), true)
+    order by a.id
+    for update skip locked
+)
+update actions as a set
+    holder = $1, held_until = now() + $2::interval, attempts = a.attempts + 1, unsure = true
+from taken as t
+where a.id = t.id
+returning
+    a.id, a.connection, a.order_id, a.kind, a.reason, a.requested_by, a.attempts, t.unsure,
+    a.held_until
+
+-- name: heartbeat
+-- Still at work on what we hold.
+update actions set held_until = clock_timestamp() + $2::interval
+where holder = $1 and status = 'pending'
+returning id
+
+-- name: settle
+-- It is done, or never will be; only while it is ours, or the same step has just said so.
+update actions set
+    status = $3, result = $4, settled_at = now(), holder = null, held_until = null
+where id = $1 and ((holder = $2 and status = 'pending') or (status = $3 and settled_at = now()))
+returning id
+
+-- name: postpone
+-- Another try later; only while it is ours.
+update actions set
+    due_at = $3, unsure = $4, result = $5, holder = null, held_until = null
+where id = $1 and holder = $2 and status = 'pending'
+returning id
+
+-- name: hand_back
+-- Never tried: as if it had not been claimed.
+update actions as a set
+    attempts = a.attempts - 1, unsure = u.unsure, holder = null, held_until = null
+from unnest($2::bigint[], $3::boolean[]) as u (id, unsure)
+where a.id = u.id and a.holder = $1 and a.status = 'pending'
+
+-- name: find
+-- Every intention for one order, oldest first.
+select
+    id, connection, order_id, kind, reason, requested_by, status, attempts, unsure, due_at,
+    held_until, result, created_at, settled_at
+from actions
+where order_id = $2 and connection = $1
+order by id
+
+-- name: pending
+-- What waits, and since when.
+select connection, kind, count(*) as waiting, min(created_at) as oldest from actions
+where status = 'pending'
+group by connection, kind
+
+-- name: next_due
+-- The next moment at which something that cannot be taken now may be: due later, held, resting.
+with recursive queue (connection, kind) as (
+    (
+        select connection, kind from actions
+        where status = 'pending' order by connection, kind limit 1
+    )
+    union all
+    select n.connection, n.kind from queue as q
+    cross join lateral (
+        select a.connection, a.kind from actions as a
+        where a.status = 'pending' and (a.connection, a.kind) > (q.connection, q.kind)
+        order by a.connection, a.kind limit 1
+    ) as n
+)
+select least(min(later.due_at), min(rest.until)) from queue as q
+join connections as c on c.id = q.connection and c.active and c.suspended_at is null
+left join lateral (
+    select a.due_at from actions as a
+    where
+        a.connection = q.connection and a.kind = q.kind and a.status = 'pending'
+        and a.due_at > now()
+    order by a.due_at limit 1
+) as later on true
+left join rests as rest
+    on rest.connection = q.connection and rest.until > now()
+    and rest.service = case
+        when q.kind = 'fetch' then 'xml_export_orders' else 'xml_maj_orders'
+    end

@@ -1,0 +1,118 @@
+-- name: lock_catalog
+-- One writer a catalogue at a time: a product that is not there yet cannot be locked.
+select pg_advisory_xact_lock(hashtextextended('catalog ' || $1, 0))
+
+-- name: lock
+-- Product rows, always in this order.
+select
+    catalog, id, sku, ean, name, stock, as_of, reserved, price_final_incl_tax,
+    price_original_incl_tax, currency, attributes
+from products
+where catalog = $1 and id = any ($2::text[])
+order by id
+for update
+
+-- name: read
+-- Product rows, unlocked.
+select
+    catalog, id, sku, ean, name, stock, as_of, reserved, price_final_incl_tax,
+    price_original_incl_tax, currency, attributes
+from products
+where catalog = $1 and id = any ($2::text[])
+order by id
+
+-- name: ids_by_sku
+-- Whose stock keeping unit is one of these.
+select id from products where catalog = $1 and sku = any ($3::text[]) and $2 = 'sku'
+
+-- name: ids_by_ean
+-- Whose article number is one of these.
+select id from products where catalog = $1 and ean = any ($3::text[]) and $2 = 'ean'
+
+-- name: ids_by_attribute
+-- Whose attribute of that name is one of these.
+select p.id from unnest($3::text[]) as value
+join products as p on p.catalog = $1 and p.attributes @> jsonb_build_object($2::text, value)
+
+-- name: write
+-- New and changed products.
+insert into products (
+    catalog, id, sku, ean, name, stock, as_of, reserved, price_final_incl_tax,
+    price_original_incl_tax, currency, attributes, updated_at
+)
+select u.*, $13
+from unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::timestamptz[],
+    $8::int[], $9::numeric[], $10::numeric[], $11::text[], $12::jsonb[]
+) as u (
+    catalog, id, sku, ean, name, stock, as_of, reserved, price_final_incl_tax,
+    price_original_incl_tax, currency, attributes
+)
+on conflict (catalog, id) do update set
+    sku = excluded.sku, ean = excluded.ean, name = excluded.name, stock = excluded.stock,
+    as_of = excluded.as_of, reserved = excluded.reserved,
+    price_final_incl_tax = excluded.price_final_incl_tax,
+    price_original_incl_tax = excluded.price_original_incl_tax, currency = excluded.currency,
+    attributes = excluded.attributes, updated_at = excluded.updated_at
+
+-- name: note_changes
+-- Orders that wait for these are to be decided again.
+insert into product_changes as c (catalog, product_id, changed_at)
+select u.catalog, u.id, $3 from unnest($1::text[], $2::text[]) as u (catalog, id)
+on conflict (catalog, product_id) do update set changed_at = excluded.changed_at
+
+-- name: page
+-- Products by id; text is the start of an id, a stock keeping unit, an article number, or part of
+-- the name.
+select
+    catalog, id, sku, ean, name, stock, as_of, reserved, price_final_incl_tax,
+    price_original_incl_tax, currency, attributes
+from products
+where
+    catalog = $1 and id > coalesce($3::text, '')
+    and (
+        $2::text is null
+        or starts_with(id, $2) or sku = $2 or ean = $2 or strpos(lower(name), lower($2)) > 0
+    )
+order by id
+limit $4
+
+-- name: age
+-- The newest moment each catalogue's stock speaks of.
+select catalog, max(as_of) as as_of from products
+group by catalog
+
+-- name: take_changes
+-- Oldest first; two replicas never take the same.
+delete from product_changes
+where (catalog, product_id) in (
+    select catalog, product_id from product_changes
+    order by changed_at
+    limit $1
+    for update skip locked
+)
+returning catalog, product_id
+
+-- name: waiting_for
+-- Orders nobody has touched that wait and may mean one of these products.
+with wanted as (
+    select c.id as connection, array_agg(v.value) as identifiers
+    from unnest($1::text[], $2::text[]) as u (catalog, product_id)
+    join products as p on p.catalog = u.catalog and p.id = u.product_id
+    join connections as c
+        on c.settings ->> 'catalog' = p.catalog and (c.settings ->> 'auto_accept')::boolean
+    cross join lateral (
+        select case c.settings ->> 'product_id_attribute'
+            when 'id' then p.id
+            when 'sku' then p.sku
+            when 'ean' then p.ean
+            else p.attributes ->> (c.settings ->> 'product_id_attribute')
+        end as value
+    ) as v
+    where v.value is not null
+    group by c.id
+)
+select o.connection, o.order_id from wanted as w
+join orders as o on o.connection = w.connection and o.identifiers && w.identifiers
+where o.state = 'pending_manual' and o.touched_by is null
+order by o.purchased_at, o.order_id, o.connection

@@ -1,0 +1,61 @@
+-- name: read
+-- All connections, or one.
+select
+    id, settings, active, version, added_at, suspended_at, suspended_reason, suspended_message,
+    api_key is not null as has_key
+from connections
+where $1::text is null or id = $1
+order by id
+
+-- name: lock
+-- One connection, until the transaction ends.
+select
+    id, settings, active, version, added_at, suspended_at, suspended_reason, suspended_message,
+    api_key is not null as has_key
+from connections
+where id = $1
+for update
+
+-- name: add
+insert into connections (id, settings, active, api_key, added_at)
+values ($1, $2, $3, $4, $5)
+on conflict (id) do nothing
+returning id
+
+-- name: update
+-- The key stays where none is given.
+update connections set
+    settings = $2, active = $3, api_key = coalesce($4, api_key), version = version + 1
+where id = $1
+
+-- name: api_key
+select api_key from connections where id = $1
+
+-- name: keys
+-- Every sealed key, for sealing them anew.
+select id, api_key from connections where api_key is not null
+order by id
+for update
+
+-- name: replace_keys
+update connections as c set api_key = u.api_key
+from unnest($1::text[], $2::bytea[]) as u (id, api_key)
+where c.id = u.id
+
+-- name: suspend
+-- Only what is not suspended yet.
+update connections set suspended_at = $4, suspended_reason = $2, suspended_message = $3
+where id = $1 and suspended_at is null
+returning id
+
+-- name: resume
+update connections set suspended_at = null, suspended_reason = null, suspended_message = null
+where id = $1 and suspended_at is not null
+returning id
+
+-- name: lock_plan
+-- One activation at a time, so that two never take the plan's last place.
+select pg_advisory_xact_lock(hashtextextended('plan', 0))
+
+-- name: active_count
+select count(*) from connections where active

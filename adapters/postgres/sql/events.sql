@@ -1,0 +1,92 @@
+-- name: advance_subjects
+-- The last sequence of each subject after so many more; rows come in one order for every writer.
+insert into subjects as s (source, subject, sequence)
+select * from unnest($1::text[], $2::text[], $3::bigint[])
+on conflict (source, subject) do update set sequence = s.sequence + excluded.sequence
+returning source, subject, sequence
+
+-- name: append
+-- Position order is list order.
+insert into events (
+    id, type, source, subject, sequence, time, data, connection, order_id, catalog
+)
+select u.id, u.type, u.source, u.subject, u.sequence, u.time, u.data, u.connection, u.order_id, u.catalog
+from unnest(
+    $1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::json[],
+    $8::text[], $9::text[], $10::text[]
+) with ordinality as u (
+    id, type, source, subject, sequence, time, data, connection, order_id, catalog, n
+)
+order by u.n
+
+-- name: after
+-- The log from a position on.
+select * from events
+where position > $1
+order by position
+limit $2
+
+-- name: after_filtered
+-- The log from a position on, one kind of event or one connection.
+select * from events
+where
+    position > $1 and ($3::text is null or type = $3) and ($4::text is null or connection = $4)
+order by position
+limit $2
+
+-- name: after_of_order
+-- The log of one order from a position on.
+select * from events
+where
+    position > $1 and order_id = $5 and ($3::text is null or type = $3)
+    and ($4::text is null or connection = $4)
+order by position
+limit $2
+
+-- name: at
+-- Events by position.
+select * from events
+where position = any ($1::bigint[])
+order by position
+
+-- name: relay_position
+select position from relay
+
+-- name: advance
+-- Every event up to here is published; with an epoch, only the relay that holds the lease says so.
+update relay set position = greatest(position, $1)
+where
+    $2::bigint is null
+    or exists (
+        select from leases where role = 'relay' and epoch = $2 and expires_at > clock_timestamp()
+    )
+returning position
+
+-- name: snapshot
+-- Transactions before xmin are over: a gap in positions seen when xmax was at most that stays one.
+select
+    pg_snapshot_xmin(s)::text::bigint as xmin, pg_snapshot_xmax(s)::text::bigint as xmax
+from pg_current_snapshot() as s
+
+-- name: backlog
+-- What waits for the broker: exact while it is little, an upper bound when it is much.
+select
+    case when near.waiting <= 10000 then near.waiting else newest.position - relay.position end
+        as waiting,
+    oldest.time as oldest
+from relay
+cross join lateral (
+    select count(*) as waiting from (
+        select from events where position > relay.position limit 10001
+    ) as near_rows
+) as near
+cross join lateral (
+    select max(position) as position from events
+) as newest
+left join lateral (
+    select time from events where position > relay.position order by position limit 1
+) as oldest on true
+
+-- name: notify
+-- Wakes those who wait, once this is committed.
+select pg_notify('spartoo_sync', topic) from unnest($1::text[]) as topic

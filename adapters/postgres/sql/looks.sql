@@ -1,0 +1,79 @@
+-- name: start
+-- What a connection looks at from now on; deep looks begin an interval later.
+insert into looks (connection, look, due_at)
+select $1, look, clock_timestamp() + case when look = 'deep' then $2::interval else '0' end
+from unnest(array['fresh', 'open', 'deep']) as look
+on conflict (connection, look) do update set
+    due_at = case
+        when looks.look = 'deep' then least(looks.due_at, excluded.due_at) else excluded.due_at
+    end
+
+-- name: claim_due
+-- Takes looks that are due and that nobody holds.
+with taken as (
+    select l.connection, l.look from looks as l
+    join connections as c on c.id = l.connection
+    where
+        l.due_at <= clock_timestamp() and coalesce(l.held_until <= clock_timestamp(), true)
+        and c.active and c.suspended_at is null
+    order by l.due_at
+    limit $3
+    for update of l skip locked
+)
+update looks as l set
+    holder = $1, held_until = clock_timestamp() + $2::interval, epoch = l.epoch + 1,
+    started_at = clock_timestamp()
+from taken as t
+where l.connection = t.connection and l.look = t.look
+returning l.connection, l.look, l.cursor, l.since, l.epoch, l.failures, l.due_at
+
+-- name: heartbeat
+-- Still looking.
+update looks set held_until = clock_timestamp() + $2::interval
+where holder = $1
+returning connection, look, epoch
+
+-- name: finish
+-- One look is over; what was asked for while it ran stays due.
+update looks set
+    due_at = case when due_at > started_at then due_at else $4::timestamptz end,
+    cursor = coalesce($5, cursor),
+    since = case when due_at > started_at then since end,
+    holder = null, held_until = null, finished_at = clock_timestamp(),
+    succeeded_at = case when $6::text is null then clock_timestamp() else succeeded_at end,
+    error = $6, failures = case when $6::text is null then 0 else failures + 1 end, summary = $7
+where connection = $1 and look = $2 and epoch = $3 and holder is not null
+returning connection
+
+-- name: release
+-- What we hold is due at once for another.
+update looks set holder = null, held_until = null
+where holder = $1
+
+-- name: request_fresh
+update looks set due_at = clock_timestamp()
+where connection = $1 and look = 'fresh'
+returning connection
+
+-- name: request_backfill
+-- From the earliest date asked for.
+insert into looks (connection, look, due_at, since)
+values ($1, 'backfill', clock_timestamp(), $2)
+on conflict (connection, look) do update set
+    due_at = clock_timestamp(), since = least(looks.since, excluded.since)
+returning connection
+
+-- name: next_due
+-- When the next look can be claimed.
+select min(greatest(l.due_at, l.held_until)) from looks as l
+join connections as c on c.id = l.connection
+where l.due_at is not null and c.active and c.suspended_at is null
+
+-- name: state
+-- How the looks of a connection, or of all, stand.
+select
+    connection, look, due_at, cursor, since, held_until, started_at, finished_at, succeeded_at,
+    error, failures, summary
+from looks
+where $1::text is null or connection = $1
+order by connection, look

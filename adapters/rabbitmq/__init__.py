@@ -1,0 +1,1 @@
+"""RabbitMQ: where events leave and commands arrive."""

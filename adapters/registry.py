@@ -1,0 +1,68 @@
+"""The grid of marketplaces: name → how to reach one account on it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import aiohttp
+
+from adapters.ports import Marketplace
+from adapters.spartoo.client import CallReport, SpartooMarketplace
+from adapters.spartoo.sites import SITES
+from statemachine.connection import ConnectionSettings
+
+BeforeCall = Callable[[str], Awaitable[None]]
+OnCall = Callable[[CallReport], None]
+
+
+class UnknownMarketplace(ValueError):
+    """A connection names a marketplace or site that no adapter knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarketplaceKind:
+    """One square of the grid."""
+
+    name: str
+    sites: tuple[str, ...]
+    open: Callable[
+        [aiohttp.ClientSession, ConnectionSettings, str, BeforeCall | None, OnCall | None],
+        Marketplace,
+    ]
+
+
+def _spartoo(
+    session: aiohttp.ClientSession,
+    settings: ConnectionSettings,
+    api_key: str,
+    before_call: BeforeCall | None,
+    on_call: OnCall | None,
+) -> Marketplace:
+    return SpartooMarketplace(session, settings, api_key, before_call=before_call, on_call=on_call)
+
+
+MARKETPLACES = {"spartoo": MarketplaceKind("Spartoo", tuple(SITES), _spartoo)}
+
+
+def check_known(settings: ConnectionSettings) -> None:
+    """Raises UnknownMarketplace naming what is known."""
+    kind = MARKETPLACES.get(settings.marketplace)
+    if kind is None:
+        known = ", ".join(MARKETPLACES)
+        raise UnknownMarketplace(f"marketplace {settings.marketplace!r} is not one of: {known}")
+    if settings.site not in kind.sites:
+        known = ", ".join(kind.sites)
+        raise UnknownMarketplace(f"site {settings.site!r} is not one of: {known}")
+
+
+def open_marketplace(
+    session: aiohttp.ClientSession,
+    settings: ConnectionSettings,
+    api_key: str,
+    *,
+    before_call: BeforeCall | None = None,
+    on_call: OnCall | None = None,
+) -> Marketplace:
+    """The account the connection speaks of. Raises UnknownMarketplace."""
+    check_known(settings)
+    kind = MARKETPLACES[settings.marketplace]
+    return kind.open(session, settings, api_key, before_call, on_call)

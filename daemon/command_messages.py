@@ -1,0 +1,188 @@
+"""Commands as they arrive, checked field by field, and the reply (interfaces, "Command")."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
+
+from adapters.catalog.product import product_update
+from statemachine.facts import Refused
+from statemachine.model import ProductUpdate
+
+MAX_BYTES = 1024 * 1024
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
+
+
+class Command(BaseModel):
+    """What every command has: `id` makes it idempotent, `by` says who asks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: Text
+    by: Text = "unknown"
+
+
+class OrderCommand(Command):
+    connection: Text
+    order_id: Text
+
+
+class OrderDecision(OrderCommand):
+    command: Literal["order.accept", "order.refuse", "order.cancel", "order.retry"]
+    reason: Reason | None = None
+
+
+class OrderAcknowledge(OrderCommand):
+    command: Literal["order.acknowledge"]
+    store_order_id: Text
+
+
+class OrderFetch(OrderCommand):
+    command: Literal["order.fetch"]
+
+
+class ConnectionSync(Command):
+    command: Literal["connection.sync"]
+    connection: Text
+    since: Annotated[date | None, Field(strict=False)] = None
+
+
+class ConnectionSwitch(Command):
+    command: Literal["connection.activate", "connection.disable"]
+    connection: Text
+
+
+class CatalogUpsert(Command):
+    command: Literal["catalog.upsert"]
+    catalog: Text = "default"
+    products: Sequence[ProductUpdate]
+
+    @field_validator("products", mode="plain")
+    @classmethod
+    def _read_products(cls, value: Any) -> Sequence[ProductUpdate]:
+        if not isinstance(value, list):
+            raise ValueError("must be a list of products")
+        return [_product(index, fields) for index, fields in enumerate(value)]
+
+
+class StockSet(Command):
+    command: Literal["stock.set"]
+    catalog: Text = "default"
+    product_id: Text
+    stock: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    as_of: Annotated[datetime | None, Field(strict=False)] = None
+
+    @field_validator("as_of")
+    @classmethod
+    def _aware(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("needs an offset, like 2026-11-20T09:12:00+01:00")
+        return value
+
+
+AnyCommand = (
+    OrderDecision
+    | OrderAcknowledge
+    | OrderFetch
+    | ConnectionSync
+    | ConnectionSwitch
+    | CatalogUpsert
+    | StockSet
+)
+_READER: TypeAdapter[AnyCommand] = TypeAdapter(
+    Annotated[AnyCommand, Field(discriminator="command")]
+)
+
+
+def _product(index: int, fields: Any) -> ProductUpdate:
+    if not isinstance(fields, Mapping):
+        raise ValueError(f"product {index + 1} is not an object")
+    try:
+        return product_update(fields)
+    except ValueError as error:
+        raise ValueError(f"product {index + 1}: {error}") from error
+
+
+class UnreadableCommand(Refused):
+    """A message that is no command; `command_id` is its id where that much can be read."""
+
+    def __init__(self, code: str, message: str, command_id: str | None = None):
+        super().__init__(code, message)
+        self.command_id = command_id
+
+
+def read_command(body: bytes, message_id: str | None) -> AnyCommand:
+    """Read a message. Raises UnreadableCommand (`bad_command`, `payload_too_large`)."""
+    if len(body) > MAX_BYTES:
+        limit = f"{len(body)} bytes; a command has at most {MAX_BYTES}"
+        raise UnreadableCommand("payload_too_large", limit, message_id)
+    fields = _object(body, message_id)
+    fields.setdefault("id", message_id)
+    command_id = fields["id"] if isinstance(fields["id"], str) else None
+    if fields["id"] is None:
+        raise UnreadableCommand("bad_command", "id: missing, and the message has no message_id")
+    try:
+        return _READER.validate_python(fields)
+    except ValidationError as error:
+        raise UnreadableCommand("bad_command", _explain(error), command_id) from error
+
+
+def _object(body: bytes, message_id: str | None) -> dict[str, Any]:
+    try:
+        fields = _decode(body)
+    except ValueError as error:
+        raise UnreadableCommand("bad_command", f"not JSON: {error}", message_id) from error
+    if not isinstance(fields, dict):
+        raise UnreadableCommand("bad_command", "not a JSON object", message_id)
+    return fields
+
+
+def _decode(body: bytes) -> Any:
+    """JSON with exact decimals: prices are money."""
+    import json  # noqa: PLC0415 - the one decoder that reads numbers as Decimal
+
+    try:
+        return json.loads(body, parse_float=Decimal)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _explain(error: ValidationError) -> str:
+    """One line that names each field and what is wrong with it."""
+    parts = []
+    for problem in error.errors(include_url=False, include_input=False):
+        if problem["type"].startswith("union_tag"):
+            allowed = str(problem.get("ctx", {}).get("expected_tags", ""))
+            return f"command: missing or unknown; known are {allowed}"
+        where = ".".join(str(part) for part in problem["loc"][1:]) or "command"
+        parts.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(parts)
+
+
+def reply_body(
+    command_id: str | None,
+    status: str,
+    *,
+    order: Mapping[str, Any] | None = None,
+    error: Refused | None = None,
+) -> bytes:
+    """The answer to a command: done, queued or refused."""
+    reply: dict[str, Any] = {"id": command_id, "status": status}
+    if error is not None:
+        reply["error"] = {"code": error.code, "message": error.message}
+    if order is not None:
+        reply["order"] = order
+    return orjson.dumps(reply, default=str)

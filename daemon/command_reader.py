@@ -1,0 +1,174 @@
+"""Takes commands off the queue: each is carried out once, answered or dead-lettered, then acked.
+
+Commands for one order keep the queue's order; commands for different orders run side by side.
+"""
+
+import asyncio
+import zlib
+from collections.abc import Callable, Coroutine
+from typing import Any, assert_never
+
+import structlog
+
+from adapters.ports import BrokerUnavailable, CommandMessage, CommandSource
+from adapters.postgres.errors import PostgresError
+from daemon.backoff import backoff
+from daemon.command_messages import (
+    AnyCommand,
+    CatalogUpsert,
+    ConnectionSwitch,
+    ConnectionSync,
+    OrderAcknowledge,
+    OrderDecision,
+    OrderFetch,
+    StockSet,
+    UnreadableCommand,
+    read_command,
+    reply_body,
+)
+from daemon.commands import CommandDesk, Reply
+from daemon.holdings import Holdings
+from daemon.metrics import Metrics
+from daemon.supervisor import wait_or_stop
+
+log = structlog.get_logger(__name__)
+
+LANES = 8
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class CommandReader:
+    """Reads while this process has the role `commands`."""
+
+    def __init__(
+        self, source: CommandSource, desk: CommandDesk, holdings: Holdings, metrics: Metrics
+    ):
+        self._source = source
+        self._desk = desk
+        self._holdings = holdings
+        self._metrics = metrics
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read until `stop`, through every outage of the broker."""
+        failures = 0
+        while not stop.is_set():
+            if await self._holdings.gained("commands", stop) is None:
+                return
+            try:
+                await self._read(stop)
+                failures = 0
+            except BrokerUnavailable as error:
+                failures += 1
+                delay = backoff(failures, first=0.5, cap=15).total_seconds()
+                log.warning("commands wait", error=str(error), seconds=round(delay, 1))
+                await wait_or_stop(stop, delay)
+
+    async def _read(self, stop: asyncio.Event) -> None:
+        """Deal messages out to lanes until stopping, the role is lost or the broker is away."""
+        lanes = Lanes(LANES)
+        reading = asyncio.create_task(self._deal(lanes), name="command queue")
+        try:
+            while not reading.done() and self._holdings.epoch("commands") is not None:
+                if await wait_or_stop(stop, 0.2):
+                    break
+        finally:
+            reading.cancel()
+            outcome = (await asyncio.gather(reading, return_exceptions=True))[0]
+            await lanes.drain()
+        if isinstance(outcome, Exception):
+            raise outcome
+
+    async def _deal(self, lanes: "Lanes") -> None:
+        async for message in self._source.commands():
+            await self._take(message, lanes)
+
+    async def _take(self, message: CommandMessage, lanes: "Lanes") -> None:
+        try:
+            command = read_command(message.body, message.message_id)
+        except UnreadableCommand as error:
+            await self._dead_letter(message, error)
+            return
+
+        async def work() -> None:
+            await self._carry_out(message, command)
+
+        lanes.put(command, work)
+
+    async def _dead_letter(self, message: CommandMessage, error: UnreadableCommand) -> None:
+        """What cannot be read is kept for a person, and the asker, if any, is told."""
+        log.warning("command not readable", code=error.code, error=error.message)
+        self._metrics.commands.labels("unreadable", "refused").inc()
+        reply = reply_body(error.command_id, "refused", error=error)
+        await message.dead_letter(f"{error.code}: {error.message}", reply)
+
+    async def _carry_out(self, message: CommandMessage, command: AnyCommand) -> None:
+        about = {"command": command.command, "command_id": command.id, "by": command.by}
+        try:
+            reply = await self._desk.carry_out(command)
+            log.info("command carried out", **about, status=reply.status, error=reply.error)
+            await _answer(message, reply)
+        except BrokerUnavailable as error:
+            # the command is done and remembered: it comes again and is only answered
+            log.warning("command not answered", **about, error=str(error))
+        except PostgresError as error:
+            log.warning("command given back", **about, error=str(error))
+            await asyncio.sleep(1.0)
+            await message.release()
+        except Exception:
+            log.exception("command failed", **about)
+            await message.dead_letter("internal_error: see the daemon's log", None)
+
+
+async def _answer(message: CommandMessage, reply: Reply) -> None:
+    """A refusal nobody waits for goes where a person finds it."""
+    if reply.error is not None and not message.wants_reply:
+        await message.dead_letter(reply.error, None)
+    else:
+        await message.answer(reply.body)
+
+
+class Lanes:
+    """Work in lanes: one after the other within a lane, lanes side by side."""
+
+    def __init__(self, count: int):
+        self._queues = [asyncio.Queue[Work | None]() for _ in range(count)]
+        self._tasks = [
+            asyncio.create_task(self._run(queue), name=f"command lane {number}")
+            for number, queue in enumerate(self._queues)
+        ]
+        self._apart: set[asyncio.Task[None]] = set()
+
+    def put(self, command: AnyCommand, work: Work) -> None:
+        """Queue work behind all earlier work of the same order (or connection, or catalogue)."""
+        if isinstance(command, OrderFetch):
+            task = asyncio.create_task(work())  # waits for Spartoo and holds nobody up
+            self._apart.add(task)
+            task.add_done_callback(self._apart.discard)
+            return
+        lane = zlib.crc32(_key(command).encode()) % len(self._queues)
+        self._queues[lane].put_nowait(work)
+
+    async def drain(self) -> None:
+        """Finish what was put in."""
+        for queue in self._queues:
+            queue.put_nowait(None)
+        for task in self._apart:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._apart, return_exceptions=True)
+
+    async def _run(self, queue: "asyncio.Queue[Work | None]") -> None:
+        while (work := await queue.get()) is not None:
+            await work()
+
+
+def _key(command: AnyCommand) -> str:
+    match command:
+        case OrderDecision() | OrderAcknowledge() | OrderFetch():
+            return f"{command.connection} {command.order_id}"
+        case ConnectionSync() | ConnectionSwitch():
+            return command.connection
+        case CatalogUpsert() | StockSet():
+            return command.catalog
+        case _:
+            assert_never(command)

@@ -1,0 +1,240 @@
+"""Carries stored actions out on the marketplace and settles what it answers.
+
+Before an action whose earlier try may have reached the marketplace (time-out, crash), the order is
+read first and the action sent only if it is still wanted: nobody is told the same thing twice.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from adapters.ports import (
+    AccountRejected,
+    MarketplaceError,
+    NotFound,
+    Rejected,
+    Throttled,
+    UnreadableOrder,
+    WrongChronology,
+)
+from adapters.postgres import actions
+from adapters.postgres.actions import ClaimedAction
+from adapters.postgres.database import Database, Tx
+from adapters.postgres.errors import PostgresError
+from daemon.accounts import Account, Accounts, BudgetSpent
+from daemon.backoff import backoff
+from daemon.holdings import HOLD, Holdings
+from daemon.ingest import Reading, Tally, ingest
+from daemon.metrics import Metrics
+from daemon.steps import take_step, take_steps
+from daemon.transactions import in_transaction
+from statemachine.changes import Changes
+from statemachine.facts import ActionCarriedOut, ActionRejected, Fact, Seen
+from statemachine.model import ActionKind, ActionStatus, Order, OrderId
+
+log = structlog.get_logger(__name__)
+
+PER_CONNECTION = 8
+AT_ONCE = 64
+
+
+class HoldLost(Exception):
+    """Another process may have taken this action over; nothing was sent."""
+
+
+class Dispatcher:
+    """Claims due actions and carries them out, PER_CONNECTION at a time for each connection."""
+
+    def __init__(
+        self,
+        database: Database,
+        accounts: Accounts,
+        holdings: Holdings,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ):
+        self._database = database
+        self._accounts = accounts
+        self._holdings = holdings
+        self._metrics = metrics
+        self._clock = clock
+        self._running: dict[asyncio.Task[None], ClaimedAction] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Carry out until `stop`; then finish what is in hand."""
+        while not stop.is_set():
+            claimed = await self._claim()
+            if claimed and len(self._running) >= AT_ONCE:
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            elif not claimed:
+                await self._database.wakeups.wait("actions", 1.0)
+        if self._running:
+            await asyncio.wait(self._running)
+
+    async def _claim(self) -> int:
+        free = AT_ONCE - len(self._running)
+        if free <= 0 or not self._holdings.fresh:
+            return 0
+        try:
+            async with self._database.transaction() as tx:
+                claimed = await actions.claim(tx, self._holdings.holder, HOLD, PER_CONNECTION, free)
+        except PostgresError as error:
+            log.warning("actions not claimed", error=str(error))
+            return 0
+        for action in claimed:
+            name = f"{action.kind} {action.connection} {action.order_id}"
+            task = asyncio.create_task(self._act(action), name=name)
+            self._running[task] = action
+            task.add_done_callback(self._done)
+        return len(claimed)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.pop(task, None)
+        self._database.wakeups.notify("actions")  # a place is free
+
+    async def _act(self, action: ClaimedAction) -> None:
+        """One action from claim to settlement; whatever happens, only this one is concerned."""
+        now = self._clock()
+        try:
+            account = await self._accounts.get(action.connection)
+            await self._carry_out(account, action)
+        except BudgetSpent as error:
+            await self._postpone(action, error.until, str(error), unsure=action.unsure)
+        except Throttled as error:
+            await self._throttled(action, error)
+        except AccountRejected as error:
+            await self._postpone(action, now, str(error), unsure=action.unsure)
+            await self._accounts.suspend(action.connection, error, now)
+        except MarketplaceError as error:
+            due = self._clock() + backoff(action.attempts)
+            await self._postpone(action, due, str(error), unsure=True)
+        except (PostgresError, HoldLost) as error:
+            log.warning("action taken up again later", **_about(action), error=str(error))
+        except Exception:
+            log.exception("action failed", **_about(action))
+            due = self._clock() + backoff(action.attempts, first=5)
+            await self._postpone(action, due, "internal error, see the log", unsure=True)
+
+    async def _carry_out(self, account: Account, action: ClaimedAction) -> None:
+        if action.kind is ActionKind.FETCH:
+            await self._fetch(account, action)
+            return
+        if action.unsure:
+            order = await self._read_again(account, action)
+            if order is not None and not order.waits_for(action.kind):
+                await self._settle_as(action, order.actions[action.kind], "seen on Spartoo")
+                return
+        await self._send(account, action)
+
+    async def _send(self, account: Account, action: ClaimedAction) -> None:
+        if not self._holdings.fresh:
+            raise HoldLost("the hold on this action has run out; nothing was sent")
+        fact: Fact
+        try:
+            await account.for_actions.change_order(action.order_id, action.kind)
+            fact = ActionCarriedOut(action.kind, action.requested_by, action.reason)
+        except WrongChronology as error:
+            await self._read_again(account, action)
+            fact = ActionRejected(action.kind, "wrong_chronology", error.message)
+        except NotFound as error:
+            fact = ActionRejected(action.kind, "not_found", error.message)
+        except Rejected as error:
+            fact = ActionRejected(action.kind, "rejected", error.message)
+        await self._settle(account, action, fact)
+
+    async def _settle(self, account: Account, action: ClaimedAction, fact: Fact) -> None:
+        """Store the outcome: the action, and all that follows for the order, in one transaction."""
+
+        async def settle(tx: Tx) -> Changes:
+            changes = await take_step(tx, account.settings, action.order_id, fact, self._clock())
+            status = changes.order.actions.get(action.kind, ActionStatus.DONE)
+            code, message = _result(fact)
+            holder = self._holdings.holder
+            await actions.settle(tx, action.id, holder, status, code, message)
+            return changes
+
+        self._tell(account, action, await in_transaction(self._database, settle))
+
+    def _tell(self, account: Account, action: ClaimedAction, changes: Changes) -> None:
+        self._metrics.count_changes(account.settings.id, [changes])
+        state = changes.order.state
+        if changes.order.problem is None:
+            log.info("action carried out", **_about(action), state=state)
+        else:
+            problem = changes.order.problem
+            log.warning("action settled", **_about(action), state=state, problem=problem.message)
+
+    async def _read_again(self, account: Account, action: ClaimedAction) -> Order | None:
+        """The order as Spartoo has it now, stored; None where it cannot be read."""
+        read_at = self._clock()
+        exported = await account.for_actions.fetch_order(action.order_id)
+        try:
+            seen = Seen(exported.read(), read_at)
+        except UnreadableOrder as error:
+            log.warning("order not readable", **_about(action), error=str(error))
+            return None
+        fingerprints = {action.order_id: exported.fingerprint}
+        facts: dict[OrderId, Fact] = {action.order_id: seen}
+        stepped = await in_transaction(
+            self._database,
+            lambda tx: take_steps(tx, account.settings, facts, self._clock(), fingerprints),
+        )
+        self._metrics.count_changes(account.settings.id, stepped.changes)
+        return stepped.changes[0].order if stepped.changes else None
+
+    async def _fetch(self, account: Account, action: ClaimedAction) -> None:
+        """Read one order as a look would."""
+        read_at = self._clock()
+        try:
+            exported = await account.for_actions.fetch_order(action.order_id)
+        except NotFound as error:
+            await self._settle_as(action, ActionStatus.FAILED, error.message, "unknown_order")
+            return
+        tally = Tally()
+        reading = Reading(account.settings, read_at)
+        await ingest(self._database, reading, [exported], read_at, self._metrics, tally)
+        await self._settle_as(action, ActionStatus.DONE, str(tally))
+
+    async def _settle_as(
+        self, action: ClaimedAction, status: ActionStatus, message: str, code: str = "done"
+    ) -> None:
+        async with self._database.transaction() as tx:
+            holder = self._holdings.holder
+            await actions.settle(tx, action.id, holder, status, code, message)
+        log.info("action settled", **_about(action), status=status, message=message)
+
+    async def _throttled(self, action: ClaimedAction, error: Throttled) -> None:
+        """-429 was answered instead of doing it: nothing is unsure."""
+        try:
+            account = await self._accounts.get(action.connection)
+            until = await self._accounts.rest(account.settings, error.service)
+        except PostgresError:
+            until = self._clock() + timedelta(minutes=1)
+        await self._postpone(action, until, str(error), unsure=action.unsure)
+
+    async def _postpone(
+        self, action: ClaimedAction, due_at: datetime, message: str, *, unsure: bool
+    ) -> None:
+        log.warning("action postponed", **_about(action), error=message, due_at=due_at.isoformat())
+        holder = self._holdings.holder
+        try:
+            async with self._database.transaction() as tx:
+                await actions.postpone(tx, action.id, holder, due_at, unsure, message)
+        except PostgresError as error:
+            log.warning("action taken up again later", **_about(action), error=str(error))
+
+
+def _about(action: ClaimedAction) -> dict[str, str]:
+    return {
+        "connection": action.connection,
+        "order_id": action.order_id,
+        "action": action.kind,
+    }
+
+
+def _result(fact: Fact) -> tuple[str, str]:
+    if isinstance(fact, ActionRejected):
+        return fact.code, fact.message
+    return "done", ""

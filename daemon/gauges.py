@@ -1,0 +1,82 @@
+"""What stands in the database, shown as gauges; read every few seconds, not at every scrape."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+from prometheus_client import Gauge
+
+from adapters.postgres import actions, budget, catalog, connections, events, orders, quarantine
+from adapters.postgres.database import Conn, Database
+from adapters.postgres.errors import PostgresError
+from daemon.metrics import Metrics
+from daemon.supervisor import wait_or_stop
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS = 5.0
+
+
+class Gauges:
+    """Keeps the gauges that no event of this process alone can know."""
+
+    def __init__(self, database: Database, metrics: Metrics, clock: Callable[[], datetime]):
+        self._database = database
+        self._metrics = metrics
+        self._clock = clock
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read until `stop`; with the database away the last figures stand."""
+        while not stop.is_set():
+            try:
+                async with self._database.connection() as conn:
+                    await self.read(conn)
+            except PostgresError as error:
+                log.debug("gauges not read", error=str(error))
+            await wait_or_stop(stop, EVERY_SECONDS)
+
+    async def read(self, conn: Conn) -> None:
+        """Set every gauge from the database."""
+        await self._orders(conn)
+        await self._queues(conn)
+        await self._connections(conn)
+
+    def _age(self, moment: datetime | None) -> float:
+        return max((self._clock() - moment).total_seconds(), 0.0) if moment else 0.0
+
+    async def _orders(self, conn: Conn) -> None:
+        metrics = self._metrics
+        _fill(metrics.orders, await orders.counts(conn))
+        pending = await orders.oldest_pending(conn)
+        ages = {(connection,): self._age(moment) for connection, moment in pending.items()}
+        _fill(metrics.pending_manual_oldest, ages)
+        held = await quarantine.counts(conn)
+        _fill(metrics.quarantined_orders, {(connection,): n for connection, n in held.items()})
+        moments = (await catalog.age(conn)).values()
+        metrics.catalog_age.set(max(map(self._age, moments), default=0.0))
+
+    async def _queues(self, conn: Conn) -> None:
+        metrics = self._metrics
+        waiting = await actions.pending(conn)
+        _fill(metrics.actions_pending, {(w.connection, w.kind): w.count for w in waiting})
+        metrics.actions_oldest.set(max((self._age(w.oldest) for w in waiting), default=0.0))
+        pending, oldest = await events.backlog(conn)
+        metrics.outbox_pending.set(pending)
+        metrics.outbox_oldest.set(self._age(oldest))
+
+    async def _connections(self, conn: Conn) -> None:
+        remaining = await budget.remaining(conn)
+        _fill(self._metrics.spartoo_call_budget_remaining, remaining)
+        for connection in await connections.list_all(conn):
+            suspended = connection.suspended_reason not in {None, "by_command"}
+            gauge = self._metrics.connection_suspended.labels(connection.settings.id)
+            gauge.set(suspended)
+
+
+def _fill(gauge: Gauge, values: Mapping[Any, float]) -> None:
+    """Replace all of a gauge's series; the keys are the labels."""
+    gauge.clear()
+    for labels, value in values.items():
+        gauge.labels(*labels).set(value)

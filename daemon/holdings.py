@@ -1,0 +1,105 @@
+"""What this process holds for a few seconds at a time: roles, looks and actions.
+
+All holds are renewed together every second and run out after HOLD, so whatever a crashed or frozen
+process held is taken over within seconds. `fresh` tells a worker whether its holds can still be
+trusted; nothing is sent to Spartoo otherwise.
+"""
+
+import asyncio
+import os
+import socket
+import uuid
+from datetime import timedelta
+
+import structlog
+
+from adapters.postgres import actions, leases, looks
+from adapters.postgres.database import Database
+from adapters.postgres.errors import PostgresError
+from daemon.metrics import Metrics
+from daemon.supervisor import Work, wait_or_stop
+
+log = structlog.get_logger(__name__)
+
+HOLD = timedelta(seconds=4)
+_RENEW_SECONDS = 1.0
+ROLES = ("relay", "commands")
+
+
+class Holdings:
+    """Keeps this process's holds alive and knows which roles it has."""
+
+    def __init__(self, database: Database, metrics: Metrics):
+        self.holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._database = database
+        self._metrics = metrics
+        self._epochs: dict[str, int] = {}
+        self._renewed_at = float("-inf")
+
+    @property
+    def fresh(self) -> bool:
+        """True while no other process can have taken over what this one holds."""
+        age = asyncio.get_running_loop().time() - self._renewed_at
+        return age < HOLD.total_seconds() * 0.75
+
+    def epoch(self, role: str) -> int | None:
+        """The number of this tenure of the role; None when another process has it."""
+        return self._epochs.get(role) if self.fresh else None
+
+    async def gained(self, role: str, stop: asyncio.Event) -> int | None:
+        """Wait until this process has the role; None when stopping first."""
+        while not stop.is_set():
+            epoch = self.epoch(role)
+            if epoch is not None:
+                return epoch
+            await wait_or_stop(stop, 0.2)
+        return None
+
+    async def run(self) -> None:
+        """Renew until cancelled: also while what is in hand is being finished."""
+        while True:
+            await self._renew()
+            await asyncio.sleep(_RENEW_SECONDS)
+
+    def watch(self, keeping: asyncio.Task[None]) -> Work:
+        """A task that ends when the renewing does, so that the supervisor notices."""
+
+        async def watch(stop: asyncio.Event) -> None:
+            while not await wait_or_stop(stop, _RENEW_SECONDS):
+                if keeping.done():
+                    await keeping
+                    return
+
+        return watch
+
+    async def _renew(self) -> None:
+        started = asyncio.get_running_loop().time()
+        try:
+            async with self._database.connection() as conn:
+                for role in ROLES:
+                    await self._hold(role, await leases.hold(conn, role, self.holder, HOLD))
+                await looks.heartbeat(conn, self.holder, HOLD)
+                await actions.heartbeat(conn, self.holder, HOLD)
+        except PostgresError as error:
+            log.warning("holds not renewed", error=str(error))
+            return
+        self._renewed_at = started
+
+    async def _hold(self, role: str, epoch: int | None) -> None:
+        if epoch != self._epochs.get(role):
+            log.info("role gained" if epoch else "role lost", role=role, epoch=epoch)
+        if epoch is None:
+            self._epochs.pop(role, None)
+        else:
+            self._epochs[role] = epoch
+        self._metrics.leader.labels(role).set(epoch is not None)
+
+    async def release(self) -> None:
+        """Let others take over at once."""
+        try:
+            async with self._database.connection() as conn:
+                await leases.release(conn, self.holder)
+                await looks.release(conn, self.holder)
+        except PostgresError as error:
+            log.warning("roles run out by themselves", error=str(error))
+        self._epochs.clear()

@@ -1,0 +1,151 @@
+"""From exported XML to stored steps: what is unchanged costs a comparison, no write."""
+
+import hashlib
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from adapters.ports import ExportedOrder, UnreadableOrder
+from adapters.postgres import orders as order_store
+from adapters.postgres import quarantine
+from adapters.postgres.database import Database, Tx
+from adapters.postgres.events import append
+from daemon.metrics import Metrics
+from daemon.steps import Stepped, take_steps
+from daemon.transactions import in_transaction
+from statemachine.connection import ConnectionSettings
+from statemachine.events import UNREADABLE, quarantined_event
+from statemachine.facts import Seen
+from statemachine.model import ConnectionId, OrderId
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a look has found so far; `newest` is the latest purchase date among its orders."""
+
+    read: int = 0
+    unchanged: int = 0
+    new: int = 0
+    changed: int = 0
+    quarantined: int = 0
+    newest: datetime | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.read} read: {self.new} new, {self.changed} changed, "
+            f"{self.unchanged} unchanged, {self.quarantined} quarantined"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Where and when a batch was read; orders placed before `not_before` are left alone."""
+
+    settings: ConnectionSettings
+    read_at: datetime
+    not_before: datetime | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    facts: dict[OrderId, Seen] = field(default_factory=dict)
+    exported: dict[OrderId, ExportedOrder] = field(default_factory=dict)
+    unreadable: dict[OrderId, tuple[ExportedOrder, str]] = field(default_factory=dict)
+
+
+async def ingest(
+    database: Database,
+    reading: Reading,
+    exported: Sequence[ExportedOrder],
+    now: datetime,
+    metrics: Metrics,
+    tally: Tally,
+) -> None:
+    """Store what is new in a batch of an export; adds to the tally. Raises DatabaseUnavailable."""
+    connection = ConnectionId(reading.settings.id)
+    keyed = {_key(order): order for order in exported}
+    async with database.connection() as conn:
+        known = await order_store.fingerprints(conn, connection, keyed.keys())
+    changed = {key: o for key, o in keyed.items() if known.get(key) != o.fingerprint}
+    tally.read += len(exported)
+    tally.unchanged += len(keyed) - len(changed)
+    if not changed:
+        return
+    batch = _read(changed, known.keys(), reading)
+    stepped = await in_transaction(database, lambda tx: _store(tx, reading.settings, batch, now))
+    _count(stepped, batch, tally)
+    metrics.count_changes(reading.settings.id, stepped.changes)
+
+
+def _key(order: ExportedOrder) -> OrderId:
+    if order.order_id:
+        return order.order_id
+    return OrderId(UNREADABLE + hashlib.blake2b(order.xml, digest_size=8).hexdigest())
+
+
+def _read(
+    changed: Mapping[OrderId, ExportedOrder], known: Container[OrderId], reading: Reading
+) -> _Batch:
+    batch = _Batch()
+    for key, exported in changed.items():
+        try:
+            order = exported.read()
+        except UnreadableOrder as error:
+            batch.unreadable[key] = (exported, str(error))
+            continue
+        early = reading.not_before is not None and order.purchased_at < reading.not_before
+        if not early or key in known:
+            batch.facts[key] = Seen(order, reading.read_at)
+            batch.exported[key] = exported
+    return batch
+
+
+async def _store(tx: Tx, settings: ConnectionSettings, batch: _Batch, now: datetime) -> Stepped:
+    """All of a batch: the steps, and what could not be read."""
+    connection = ConnectionId(settings.id)
+    fingerprints = {key: exported.fingerprint for key, exported in batch.exported.items()}
+    stepped = await take_steps(tx, settings, batch.facts, now, fingerprints)
+    same = {c.order.id for c in stepped.changes if not c.touched and not c.stale}
+    if same:
+        kept = {key: fingerprints[key] for key in same}
+        await order_store.keep_fingerprints(tx, connection, kept)
+    unreadable = batch.unreadable | {
+        key: (batch.exported[key], str(error)) for key, error in stepped.unplaceable.items()
+    }
+    if stepped.changes:
+        await quarantine.remove(tx, connection, [c.order.id for c in stepped.changes])
+    for key, (exported, error) in sorted(unreadable.items()):
+        await _quarantine(tx, connection, key, exported, error, now)
+    return stepped
+
+
+async def _quarantine(
+    tx: Tx,
+    connection: ConnectionId,
+    key: OrderId,
+    exported: ExportedOrder,
+    error: str,
+    now: datetime,
+) -> None:
+    fingerprint, xml = exported.fingerprint, exported.xml
+    first_seen = await quarantine.put(tx, connection, key, fingerprint, xml, error, now)
+    if first_seen is not None:
+        log.warning("order quarantined", connection=connection, order_id=key, error=error)
+        event = quarantined_event(connection, key, error, first_seen=first_seen, now=now)
+        await append(tx, [event])
+
+
+def _count(stepped: Stepped, batch: _Batch, tally: Tally) -> None:
+    created = sum(changes.created for changes in stepped.changes)
+    touched = sum(changes.touched for changes in stepped.changes)
+    tally.new += created
+    tally.changed += touched - created
+    tally.unchanged += len(stepped.changes) - touched
+    tally.quarantined += len(batch.unreadable) + len(stepped.unplaceable)
+    for seen in batch.facts.values():
+        if tally.newest is None or seen.order.purchased_at > tally.newest:
+            tally.newest = seen.order.purchased_at

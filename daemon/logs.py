@@ -1,0 +1,106 @@
+"""Logs: one pipeline for our own events and the libraries' records, with secrets taken out."""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+HIDDEN = "***"
+
+_SECRET_NAME = re.compile(
+    r"api_?key|token|passw|authorization|secret|cookie|credential|^partenaire$|^partner$",
+    re.IGNORECASE,
+)
+_URL_CREDENTIALS = re.compile(r"(?<=://)(?:[^\s/?#]*|[^\s/@:]+:(?!\d+/)[^\s@]*)@")
+_PARAMETER = re.compile(r"\b(partenaire|api_?key|password|token|secret)=[^&\s'\"]+", re.IGNORECASE)
+_BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
+
+# At debug level these write whole frames and message bodies: customers' data.
+_CHATTY = ("aio_pika", "aiormq", "asyncio")
+
+
+def mask(text: str) -> str:
+    """The text without credentials in URLs, form parameters and authorization headers."""
+    text = _URL_CREDENTIALS.sub(HIDDEN + "@", text)
+    text = _PARAMETER.sub(rf"\1={HIDDEN}", text)
+    return _BEARER.sub(rf"\1 {HIDDEN}", text)
+
+
+def _clean(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            return mask(value)
+        case Mapping():
+            return {str(k): _clean_field(str(k), v) for k, v in value.items()}
+        case list() | tuple():
+            return [_clean(item) for item in value]
+        case date():
+            return value.isoformat()
+        case _:
+            return mask(str(value))
+
+
+def _clean_field(name: str, value: Any) -> Any:
+    return HIDDEN if value is not None and _SECRET_NAME.search(name) else _clean(value)
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Hide fields named like secrets and credentials inside texts; structlog's own keys pass."""
+    return {k: v if k.startswith("_") else _clean_field(k, v) for k, v in event.items()}
+
+
+def _shared() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+
+
+def _renderer(log_format: str, stream: TextIO) -> Processor:
+    if log_format == "json":
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
+    return structlog.dev.ConsoleRenderer(
+        colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+
+
+def configure_logging(
+    log_format: Literal["console", "json"] | None = None,
+    log_level: str = "info",
+    stream: TextIO | None = None,
+) -> None:
+    """Send every log to `stream` (stderr): console on a terminal, else one JSON object a line.
+
+    May be called again: the last call holds.
+    """
+    stream = stream or sys.stderr
+    level = logging.getLevelNamesMapping()[log_level.upper()]
+    renderer = _renderer(log_format or ("console" if stream.isatty() else "json"), stream)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_shared(),
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.root.handlers = [handler]
+    logging.root.setLevel(level)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(level, logging.INFO))
+    logging.captureWarnings(capture=True)
+    structlog.configure(
+        processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )

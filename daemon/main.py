@@ -1,0 +1,100 @@
+"""The daemon from start to stop: HTTP first, then the database, then the work, and back."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import structlog
+from aiohttp import web
+
+from adapters.postgres import migrate
+from adapters.postgres.errors import PostgresError
+from daemon.broker import BrokerLink
+from daemon.declared import apply_declared
+from daemon.health import health_app
+from daemon.holdings import Holdings
+from daemon.metrics import Metrics
+from daemon.settings import Settings
+from daemon.supervisor import supervise
+from daemon.wiring import Parts, daemon_tasks, database_url, open_database, open_parts, utc_now
+
+log = structlog.get_logger(__name__)
+
+RELEASE_SECONDS = 2.0
+
+
+class Readiness:
+    """What /readyz answers: everything the daemon's work needs, or what of it is missing."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self.parts: Parts | None = None
+        self.link: BrokerLink | None = None
+
+    async def missing(self) -> list[str]:
+        if self.parts is None:
+            return ["database: not reached yet"]
+        lacking = []
+        try:
+            async with asyncio.timeout(2), self.parts.database.connection() as conn:
+                await migrate.check(conn)
+        except (PostgresError, TimeoutError) as error:
+            lacking.append(f"database: {str(error) or 'no answer in time'}")
+        if self._settings.amqp_url is not None and (self.link is None or not self.link.connected):
+            lacking.append("broker: not connected")
+        return lacking
+
+
+async def run_daemon(settings: Settings, stop: asyncio.Event) -> None:
+    """Run until `stop`. Raises SchemaNewer, TaskEnded, SettingsError."""
+    readiness = Readiness(settings)
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        await _serve(stack, settings, metrics, readiness)
+        dsn = await stack.enter_async_context(database_url(settings))
+        database = await open_database(dsn, stop)
+        if database is None:
+            return
+        stack.push_async_callback(database.close)
+        parts = await stack.enter_async_context(open_parts(settings, database, metrics))
+        await apply_declared(parts, settings.connections, utc_now())
+        readiness.parts = parts
+        readiness.link = _link(settings)
+        await _work(parts, readiness.link, stop)
+
+
+def _link(settings: Settings) -> BrokerLink | None:
+    if settings.amqp_url is None:
+        return None
+    return BrokerLink(settings.amqp_url.get_secret_value())
+
+
+async def _serve(
+    stack: AsyncExitStack, settings: Settings, metrics: Metrics, readiness: Readiness
+) -> None:
+    """Health and metrics from the first moment on, also while the database is awaited."""
+    runner = web.AppRunner(
+        health_app(metrics, readiness.missing), access_log=None, shutdown_timeout=2
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, settings.http_host, settings.http_port).start()
+    host, port = runner.addresses[0][:2]
+    log.info("listening", url=f"http://{host}:{port}")
+
+
+async def _work(parts: Parts, link: BrokerLink | None, stop: asyncio.Event) -> None:
+    """The tasks, with the holds kept alive until the last of them has ended."""
+    holdings = Holdings(parts.database, parts.metrics)
+    keeping = asyncio.create_task(holdings.run(), name="holdings")
+    try:
+        tasks = daemon_tasks(parts, holdings, link)
+        tasks["holdings"] = holdings.watch(keeping)
+        await supervise(tasks, stop)
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        async with asyncio.timeout(RELEASE_SECONDS):
+            await holdings.release()
+        if link is not None:
+            await link.close()
+        log.info("stopped")

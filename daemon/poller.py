@@ -1,0 +1,223 @@
+"""Looks at the marketplace: fresh, open, deep, and backfills a person asked for.
+
+A look is a row held for seconds at a time; its cursor moves only after its orders are stored, so
+a look that is cut off anywhere is simply done again.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from datetime import time as time_of_day
+from typing import assert_never
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from adapters.ports import AccountRejected, ExportedOrder, MarketplaceError, Throttled
+from adapters.postgres import looks
+from adapters.postgres import orders as order_store
+from adapters.postgres.database import Database
+from adapters.postgres.errors import PostgresError, UnknownConnection
+from adapters.postgres.looks import ClaimedLook, Look
+from daemon.accounts import ACTION_SHARE, Account, Accounts, BudgetSpent
+from daemon.backoff import backoff
+from daemon.holdings import HOLD, Holdings
+from daemon.ingest import Reading, Tally, ingest
+from daemon.metrics import Metrics
+from statemachine.connection import ConnectionSettings
+
+log = structlog.get_logger(__name__)
+
+OVERLAP = timedelta(hours=2)  # clocks, zones, late payments
+DEEPEST = timedelta(days=90)
+BATCH = 500
+AT_ONCE = 8
+_NIGHT = time_of_day(3)
+
+
+class Poller:
+    """Claims due looks, AT_ONCE of them at a time, and carries them out."""
+
+    def __init__(
+        self,
+        database: Database,
+        accounts: Accounts,
+        holdings: Holdings,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ):
+        self._database = database
+        self._accounts = accounts
+        self._holdings = holdings
+        self._metrics = metrics
+        self._clock = clock
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look until `stop`; looks in hand are then given back where they stand."""
+        try:
+            while not stop.is_set():
+                await self._claim()
+                await self._database.wakeups.wait("looks", 1.0)
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _claim(self) -> None:
+        free = AT_ONCE - len(self._running)
+        if free <= 0 or not self._holdings.fresh:
+            return
+        try:
+            async with self._database.transaction() as tx:
+                claimed = await looks.claim_due(tx, self._holdings.holder, HOLD, free)
+        except PostgresError as error:
+            log.warning("looks not claimed", error=str(error))
+            return
+        for look in claimed:
+            task = asyncio.create_task(self._look(look), name=f"{look.look} {look.connection}")
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _look(self, look: ClaimedLook) -> None:
+        """One look from claim to finish; whatever happens, only this look is concerned."""
+        started = time.monotonic()
+        try:
+            account = await self._accounts.get(look.connection)
+            tally = await self._read(account, look)
+            await self._succeed(account.settings, look, tally)
+        except AccountRejected as error:
+            await self._fail(look, str(error), self._clock() + timedelta(hours=1))
+            await self._accounts.suspend(look.connection, error, self._clock())
+        except BudgetSpent as error:
+            await self._fail(look, str(error), error.until)
+        except Throttled as error:
+            await self._throttled(look, error)
+        except (MarketplaceError, PostgresError, UnknownConnection) as error:
+            await self._fail(look, str(error), self._clock() + backoff(look.failures + 1))
+        except Exception:
+            log.exception("look failed", connection=look.connection, look=look.look)
+            await self._fail(look, "internal error, see the log", self._clock() + backoff(6))
+        else:
+            seconds = time.monotonic() - started
+            self._metrics.poll_duration.labels(look.connection, look.look).observe(seconds)
+
+    async def _read(self, account: Account, look: ClaimedLook) -> Tally:
+        """Stream the export into the store, a batch a transaction."""
+        settings, now = account.settings, self._clock()
+        tally = Tally()
+        since = await self._since(account, look, now)
+        if since is None:
+            return tally
+        start = None if look.look == Look.BACKFILL else _start(account)
+        reading = Reading(settings, read_at=now, not_before=start)
+        batch: list[ExportedOrder] = []
+        async for exported in account.for_looks.export_orders(since):
+            batch.append(exported)
+            if len(batch) == BATCH:
+                await self._ingest(reading, batch, tally)
+                batch = []
+        if batch:
+            await self._ingest(reading, batch, tally)
+        return tally
+
+    async def _ingest(self, reading: Reading, batch: list[ExportedOrder], tally: Tally) -> None:
+        await ingest(self._database, reading, batch, self._clock(), self._metrics, tally)
+
+    async def _since(self, account: Account, look: ClaimedLook, now: datetime) -> datetime | None:
+        """From when the look reads; None when it has nothing to look at."""
+        start = _start(account)
+        match look.look:
+            case Look.FRESH:
+                return start if look.cursor is None else max(start, look.cursor - OVERLAP)
+            case Look.OPEN:
+                async with self._database.connection() as conn:
+                    oldest = await order_store.oldest_open(conn, look.connection)
+                return None if oldest is None else max(oldest, now - DEEPEST)
+            case Look.DEEP:
+                return max(start, now - DEEPEST)
+            case Look.BACKFILL:
+                return look.since or start
+            case _:
+                assert_never(look.look)
+
+    async def _succeed(self, settings: ConnectionSettings, look: ClaimedLook, tally: Tally) -> None:
+        now = self._clock()
+        cursor = max(filter(None, (look.cursor, tally.newest)), default=None)
+        async with self._database.transaction() as tx:
+            kept = await looks.finish(
+                tx,
+                look,
+                due_at=next_due(settings, look.look, now),
+                cursor=min(cursor, now) if cursor else None,
+                summary=str(tally),
+            )
+        changed = tally.new or tally.changed or tally.quarantined
+        tell = log.info if changed else log.debug
+        tell("looked", connection=look.connection, look=look.look, found=str(tally), kept=kept)
+        self._metrics.last_successful_poll.labels(look.connection).set(now.timestamp())
+
+    async def _throttled(self, look: ClaimedLook, error: Throttled) -> None:
+        try:
+            account = await self._accounts.get(look.connection)
+            until = await self._accounts.rest(account.settings, error.service)
+        except (PostgresError, UnknownConnection) as failure:
+            await self._fail(look, str(failure), self._clock() + backoff(look.failures + 1))
+        else:
+            await self._fail(look, str(error), until)
+
+    async def _fail(self, look: ClaimedLook, reason: str, due_at: datetime) -> None:
+        log.warning(
+            "look not finished",
+            connection=look.connection,
+            look=look.look,
+            error=reason,
+            again_at=due_at.isoformat(timespec="seconds"),
+        )
+        try:
+            async with self._database.transaction() as tx:
+                await looks.finish(tx, look, due_at=due_at, error=reason)
+        except PostgresError as error:
+            log.warning("look runs out by itself", connection=look.connection, error=str(error))
+
+
+def _start(account: Account) -> datetime:
+    """Midnight of `sync_from` in the connection's zone."""
+    settings = account.settings
+    zone = ZoneInfo(settings.timezone)
+    day = settings.sync_from or account.connection.added_at.astimezone(zone).date()
+    return datetime.combine(day, time_of_day(), zone)
+
+
+def next_due(settings: ConnectionSettings, look: Look, now: datetime) -> datetime | None:
+    """When the look is due again; None for a backfill, which is done once."""
+    match look:
+        case Look.FRESH:
+            return now + max(settings.poll_interval, _affordable(settings))
+        case Look.OPEN:
+            return now + settings.open_look_interval
+        case Look.DEEP:
+            return next_deep(settings, now)
+        case Look.BACKFILL:
+            return None
+        case _:
+            assert_never(look)
+
+
+def _affordable(settings: ConnectionSettings) -> timedelta:
+    """The shortest interval at which the hour's calls last the hour."""
+    others = timedelta(hours=1) / settings.open_look_interval
+    others += timedelta(hours=1) / settings.deep_look_interval
+    calls = settings.max_calls_per_hour * (1 - ACTION_SHARE) - others
+    return timedelta(hours=1) / max(calls, 1)
+
+
+def next_deep(settings: ConnectionSettings, now: datetime) -> datetime:
+    """A day or more apart: the night after; else simply the interval."""
+    due = now + settings.deep_look_interval
+    if settings.deep_look_interval < timedelta(days=1):
+        return due
+    zone = ZoneInfo(settings.timezone)
+    night = datetime.combine(due.astimezone(zone).date(), _NIGHT, zone)
+    return night if night > now else night + timedelta(days=1)

@@ -1,0 +1,188 @@
+"""Outbox → broker: publishes the event log in order and keeps what was confirmed.
+
+Invariants: a subject's events are published in sequence, the next only after the one before is
+confirmed; the stored position never passes an event that is not; positions missing in the log are
+waited for until no transaction can fill them any more.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+import structlog
+
+from adapters.ports import BrokerUnavailable, EventPublisher, LoggedEvent
+from adapters.postgres import connections, events
+from adapters.postgres.database import Database, Tx
+from adapters.postgres.errors import PostgresError
+from daemon.backoff import backoff
+from daemon.holdings import Holdings
+from daemon.metrics import Metrics
+from daemon.steps import take_steps
+from daemon.supervisor import wait_or_stop
+from daemon.transactions import in_transaction
+from statemachine.changes import EventType
+from statemachine.facts import AcceptedPublished, Fact
+from statemachine.model import ConnectionId, OrderId
+
+log = structlog.get_logger(__name__)
+
+WINDOW = 500
+LOOKAHEAD = 4 * WINDOW  # how far past an unconfirmed event others are published
+
+
+class RoleLost(Exception):
+    """Another process is the relay now."""
+
+
+class LogOnly:
+    """No broker configured: the event log holding an event is all the publishing there is."""
+
+    async def publish(self, window: Iterable[LoggedEvent]) -> list[str | None]:
+        """Every event counts as confirmed."""
+        return [None for _ in window]
+
+
+class Window:
+    """What has been read of the log and is not confirmed, in position order."""
+
+    def __init__(self, position: int):
+        self.read_to = position
+        self.waiting: dict[int, LoggedEvent] = {}
+        self.gaps: dict[int, int] = {}  # missing position → no later transaction can fill it
+
+    @property
+    def confirmed_to(self) -> int:
+        """Every event up to here is confirmed, or never existed."""
+        unsettled = min([*self.waiting, *self.gaps], default=self.read_to + 1)
+        return min(unsettled - 1, self.read_to)
+
+    def take(self, found: Iterable[LoggedEvent]) -> list[int]:
+        """Add events read on from `read_to`; returns the positions that were missing."""
+        missing: list[int] = []
+        for event in found:
+            missing += range(self.read_to + 1, event.position)
+            self.read_to = event.position
+            self.waiting[event.position] = event
+        return missing
+
+    def fill(self, found: Iterable[LoggedEvent]) -> None:
+        """Add events that turned up in gaps."""
+        for event in found:
+            del self.gaps[event.position]
+            self.waiting[event.position] = event
+        self.waiting = dict(sorted(self.waiting.items()))
+
+    def next_wave(self) -> list[LoggedEvent]:
+        """The oldest waiting event of each subject, up to a window of them."""
+        wave: dict[tuple[str, str], LoggedEvent] = {}
+        for event in self.waiting.values():
+            wave.setdefault((event.source, event.subject), event)
+            if len(wave) == WINDOW:
+                break
+        return list(wave.values())
+
+
+class Relay:
+    """Publishes while this process has the role `relay`."""
+
+    def __init__(
+        self,
+        database: Database,
+        publisher: EventPublisher,
+        holdings: Holdings,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ):
+        self._database = database
+        self._publisher = publisher
+        self._holdings = holdings
+        self._metrics = metrics
+        self._clock = clock
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until `stop`, through every outage of broker and database."""
+        failures = 0
+        while not stop.is_set():
+            epoch = await self._holdings.gained("relay", stop)
+            if epoch is None:
+                return
+            try:
+                await self._relay(epoch, stop)
+                failures = 0
+            except RoleLost:
+                log.info("relay handed over")
+            except (BrokerUnavailable, PostgresError) as error:
+                failures += 1
+                delay = backoff(failures, first=0.5, cap=15).total_seconds()
+                log.warning("relay waits", error=str(error), seconds=round(delay, 1))
+                await wait_or_stop(stop, delay)
+
+    async def _relay(self, epoch: int, stop: asyncio.Event) -> None:
+        async with self._database.connection() as conn:
+            window = Window(await events.relay_position(conn))
+        while not stop.is_set():
+            if self._holdings.epoch("relay") != epoch:
+                raise RoleLost
+            await self._read(window)
+            if not window.waiting:
+                # gaps close within moments; an idle log is woken by the next event
+                await self._database.wakeups.wait("events", 0.05 if window.gaps else 1.0)
+            elif not await self._publish(window, epoch):
+                await wait_or_stop(stop, 1.0)
+
+    async def _read(self, window: Window) -> None:
+        """Read on from where the window ends, and look into its gaps again."""
+        async with self._database.connection() as conn:
+            if window.gaps:
+                oldest_running, _ = await events.snapshot(conn)
+                window.fill(await events.at(conn, list(window.gaps)))
+                closed = [p for p, until in window.gaps.items() if until <= oldest_running]
+                for position in closed:
+                    del window.gaps[position]
+            room = LOOKAHEAD - len(window.waiting)
+            if room > 0:
+                missing = window.take(await events.after(conn, window.read_to, room))
+                if missing:
+                    _, next_to_come = await events.snapshot(conn)
+                    window.gaps.update(dict.fromkeys(missing, next_to_come))
+
+    async def _publish(self, window: Window, epoch: int) -> bool:
+        """Publish one wave and store what was confirmed; False when the broker took nothing."""
+        wave = window.next_wave()
+        with self._metrics.event_publish.time():
+            results = await self._publisher.publish(wave)
+        confirmed = [event for event, why_not in zip(wave, results, strict=True) if not why_not]
+        for event, why_not in zip(wave, results, strict=True):
+            if why_not:
+                log.warning("event not taken", event_id=str(event.id), error=why_not)
+        for event in confirmed:
+            del window.waiting[event.position]
+        await self._settle(window, confirmed, epoch)
+        return bool(confirmed)
+
+    async def _settle(self, window: Window, confirmed: list[LoggedEvent], epoch: int) -> None:
+        """Orders whose acceptance the broker has are synced, in the transaction of the position."""
+        accepted: dict[ConnectionId, dict[OrderId, Fact]] = {}
+        for event in confirmed:
+            if event.type is EventType.ORDER_ACCEPTED and event.connection and event.order_id:
+                facts = accepted.setdefault(ConnectionId(event.connection), {})
+                facts[OrderId(event.order_id)] = AcceptedPublished()
+            elif event.type is EventType.ORDER_NEW and event.connection:
+                self._metrics.confirmed(event.connection, event.time, self._clock())
+        position = window.confirmed_to
+        await in_transaction(self._database, lambda tx: self._store(tx, accepted, position, epoch))
+
+    async def _store(
+        self,
+        tx: Tx,
+        accepted: dict[ConnectionId, dict[OrderId, Fact]],
+        position: int,
+        epoch: int,
+    ) -> None:
+        for connection_id, facts in sorted(accepted.items()):
+            connection = await connections.get(tx, connection_id)
+            stepped = await take_steps(tx, connection.settings, facts, self._clock())
+            self._metrics.count_changes(connection_id, stepped.changes)
+        if not await events.advance(tx, position, epoch):
+            raise RoleLost

@@ -1,0 +1,64 @@
+"""Decides waiting orders again when their products changed (Koongo, "Automatic acceptance")."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from adapters.postgres import catalog as product_store
+from adapters.postgres import connections
+from adapters.postgres.database import Database
+from adapters.postgres.errors import PostgresError
+from daemon.metrics import Metrics
+from daemon.steps import take_steps
+from daemon.supervisor import wait_or_stop
+from statemachine.facts import CatalogueChanged, Fact
+from statemachine.model import ConnectionId, OrderId
+
+log = structlog.get_logger(__name__)
+
+PRODUCTS = 200  # product changes a transaction
+
+
+class Reviewer:
+    """Takes product changes off their queue; many replicas may share the work."""
+
+    def __init__(self, database: Database, metrics: Metrics, clock: Callable[[], datetime]):
+        self._database = database
+        self._metrics = metrics
+        self._clock = clock
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Review until `stop`."""
+        while not stop.is_set():
+            try:
+                while not stop.is_set() and await self.review():
+                    pass
+                await self._database.wakeups.wait("products", 1.0)
+            except PostgresError as error:
+                log.warning("review put off", error=str(error))
+                await wait_or_stop(stop, 1.0)
+
+    async def review(self) -> bool:
+        """Decide the orders that wait for some changed products; False when none changed.
+
+        The changes are taken off the queue in the transaction that decides the orders: a crash
+        puts them back.
+        """
+        async with self._database.transaction() as tx:
+            changed = await product_store.take_changes(tx, PRODUCTS)
+            if not changed:
+                return False
+            waiting = await product_store.waiting_for(tx, changed)
+            facts: dict[ConnectionId, dict[OrderId, Fact]] = {}
+            for connection_id, order_id in waiting:
+                facts.setdefault(connection_id, {})[order_id] = CatalogueChanged()
+            for connection_id, of_connection in sorted(facts.items()):
+                connection = await connections.get(tx, connection_id)
+                now = self._clock()
+                stepped = await take_steps(tx, connection.settings, of_connection, now)
+                self._metrics.count_changes(connection_id, stepped.changes)
+        if waiting:
+            log.info("orders decided again", products=len(changed), orders=len(waiting))
+        return True

@@ -1,0 +1,253 @@
+"""Settings: environment over TOML file over defaults, checked whole before anything starts.
+
+Values of secrets and of URLs (they may hold passwords) are never shown.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from cryptography.fernet import Fernet, MultiFernet
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from daemon.settings_connections import DeclaredConnection, declared_connections, key_variables
+from daemon.settings_sources import (
+    PREFIX,
+    Given,
+    SettingsError,
+    from_document,
+    from_environment,
+    problem,
+    read_document,
+    unknown_setting,
+)
+
+__all__ = [
+    "PREFIX",
+    "DeclaredConnection",
+    "Plan",
+    "Settings",
+    "SettingsError",
+    "ensure_secret_key",
+    "load_settings",
+]
+
+_CONFIG = PREFIX + "CONFIG"
+_SECRET = frozenset({"database_url", "amqp_url", "http_token", "secret_key"})
+_FERNET_KEYS = "must be 32 bytes in URL-safe base64 (a Fernet key), or several between commas"
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        scheme, _, rest = value.get_secret_value().partition("://")
+        if scheme not in schemes or not rest:
+            raise ValueError("must be a URL like " + " or ".join(f"{s}://…" for s in schemes))
+        return value
+
+    return AfterValidator(check)
+
+
+def _multi_fernet(keys: SecretStr) -> MultiFernet:
+    try:
+        return MultiFernet([Fernet(key.strip()) for key in keys.get_secret_value().split(",")])
+    except ValueError:
+        raise ValueError(_FERNET_KEYS) from None
+
+
+def _fernet_keys(keys: SecretStr) -> SecretStr:
+    _multi_fernet(keys)
+    return keys
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+class Plan(BaseModel):
+    """How much the plan includes; None is no limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    order_connections: int | None = Field(None, ge=0, description="Active order connections")
+    orders_per_connection: int = Field(100, ge=1, description="Orders a month included for each")
+
+
+class Settings(BaseModel):
+    """The daemon's settings; `http_port` 0 is any free port."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    database_url: Annotated[SecretStr, _url("postgresql", "postgres")] | None = Field(
+        None, description="PostgreSQL (none: embedded, in the state directory)"
+    )
+    amqp_url: Annotated[SecretStr, _url("amqp", "amqps")] | None = Field(
+        None, description="RabbitMQ (none: events stay in the event log)"
+    )
+    state_dir: Path = Field(description="Embedded database, demo files, secret key")
+    http_host: str = Field("127.0.0.1", min_length=1, description="Health, metrics, API, console")
+    http_port: int = Field(8080, ge=0, le=65535, description="Health, metrics, API, console")
+    http_token: Annotated[SecretStr, Field(min_length=1)] | None = Field(
+        None, description="Bearer token and console password"
+    )
+    secret_key: Annotated[SecretStr, AfterValidator(_fernet_keys)] | None = Field(
+        None, description="Encrypts API keys at rest (none: made in the state directory)"
+    )
+    log_format: Annotated[Literal["console", "json"] | None, BeforeValidator(_lower)] = Field(
+        None, description="How logs are written (none: console on a terminal, else json)"
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)
+    ] = Field("info", description="The least severe log written")
+    plan: Plan = Plan()
+    connections: tuple[DeclaredConnection, ...] = ()
+
+    @model_validator(mode="after")
+    def _reachable_only_with_token(self) -> Self:
+        if self.http_token is None and not _is_loopback(self.http_host):
+            raise ValueError(
+                f"not a loopback address: set {PREFIX}HTTP_TOKEN too, or listen on 127.0.0.1"
+            )
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _plain_keys() -> frozenset[str]:
+    tables = {"plan": Plan.model_fields}
+    plain = Settings.model_fields.keys() - tables.keys() - {"connections"}
+    return frozenset(plain | {f"{table}.{key}" for table, keys in tables.items() for key in keys})
+
+
+_KNOWN = _plain_keys()
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One attempt to read the settings: what was found, and every fault on the way."""
+
+    found: dict[str, Given] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
+def load_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read and check every setting; raises SettingsError.
+
+    `config` goes before SPARTOO_SYNC_CONFIG. Empty variables count as not set. Paths in the
+    TOML file are relative to its folder.
+    """
+    path = config or (Path(environ[_CONFIG]) if environ.get(_CONFIG) else None)
+    document = read_document(path) if path else {}
+    tables = Given("connections", document.pop("connections", []), path)
+    reading = _Reading()
+    if path:
+        _take(reading, from_document(document, path))
+    _take(reading, from_environment(environ, {_CONFIG, *key_variables(tables)}))
+    connections, faults = declared_connections(tables, environ)
+    reading.faults.extend(faults)
+    settings = _validated(reading, connections, environ)
+    if reading.faults or settings is None:
+        raise SettingsError(reading.faults)
+    return settings
+
+
+def _take(reading: _Reading, layer: Iterable[tuple[str, Given]]) -> None:
+    """Lay these settings over what was found before."""
+    taken: dict[str, Given] = {}
+    for written, given in layer:
+        key = written.removesuffix("_file") if written[:-5] in _SECRET else written
+        if key not in _KNOWN:
+            reading.faults.append(given.fault(unknown_setting(written, _KNOWN, like=given.name)))
+        elif key in taken:
+            reading.faults.append(given.fault(f"set this or {taken[key].name}, not both"))
+        else:
+            taken[key] = given
+    reading.found |= taken
+
+
+def _validated(
+    reading: _Reading, connections: list[DeclaredConnection], environ: Mapping[str, str]
+) -> Settings | None:
+    values: dict[str, Any] = {"state_dir": _default_state_dir(environ), "connections": connections}
+    for key, given in reading.found.items():
+        table, _, inner = key.rpartition(".")
+        try:
+            (values.setdefault(table, {}) if table else values)[inner] = _value(key, given)
+        except SettingsError as error:
+            reading.faults.extend(error.faults)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        reading.faults.extend(_settings_fault(reading, details) for details in error.errors())
+    return None
+
+
+def _value(key: str, given: Given) -> Any:
+    if key in _SECRET and given.name.lower().endswith("_file"):
+        return given.file_content()
+    return given.path() if key == "state_dir" else given.value
+
+
+def _settings_fault(reading: _Reading, details: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in details["loc"]) or "http_host"
+    return reading.found[key].fault(problem(details), show=key not in _SECRET)
+
+
+def _default_state_dir(environ: Mapping[str, str]) -> Path:
+    base = Path(environ.get("XDG_STATE_HOME", ""))
+    if not base.is_absolute():  # as the XDG base directory specification asks
+        base = Path(environ.get("HOME") or Path.home()) / ".local" / "state"
+    return base / "spartoo-sync"
+
+
+def ensure_secret_key(settings: Settings) -> MultiFernet:
+    """The key that encrypts API keys; made as `state_dir/secret.key` when none is set.
+
+    Two processes at once get the same one. Raises SettingsError.
+    """
+    if settings.secret_key is not None:
+        return _multi_fernet(settings.secret_key)
+    path = settings.state_dir / "secret.key"
+    try:
+        if not path.exists():
+            _create_secret_key(path)
+        return _multi_fernet(SecretStr(path.read_text(encoding="ascii").strip()))
+    except OSError as error:
+        raise SettingsError([f"secret key {path}: {error.strerror}"]) from error
+    except ValueError:
+        raise SettingsError(
+            [f"secret key {path}: {_FERNET_KEYS}; put the file back from a backup"]
+        ) from None
+
+
+def _create_secret_key(path: Path) -> None:
+    """Write a new key whole, then give it its name; the first of several processes wins."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".secret.key-")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(Fernet.generate_key() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        Path(temporary).unlink()

@@ -1,0 +1,106 @@
+"""One transaction per step: lock the orders, load their products, let the core decide, store all.
+
+Lock order, everywhere: orders by id, then products by id (design, rule 5).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from adapters.postgres import catalog as product_store
+from adapters.postgres import orders as order_store
+from adapters.postgres.database import Tx
+from statemachine.changes import Changes
+from statemachine.connection import ConnectionSettings
+from statemachine.draft import Context
+from statemachine.facts import AcceptedPublished, Fact, Refused, Seen, UnknownStatus
+from statemachine.model import CatalogId, ConnectionId, MarketplaceOrder, Order, OrderId
+from statemachine.step import first_sight, step
+from statemachine.stock import Catalogue
+
+
+@dataclass(slots=True)
+class Stepped:
+    """What a batch of facts did; `unplaceable` orders were first seen in an unknown status."""
+
+    changes: list[Changes] = field(default_factory=list)
+    unplaceable: dict[OrderId, UnknownStatus] = field(default_factory=dict)
+
+
+async def take_steps(
+    tx: Tx,
+    settings: ConnectionSettings,
+    facts: Mapping[OrderId, Fact],
+    now: datetime,
+    fingerprints: Mapping[OrderId, bytes] | None = None,
+) -> Stepped:
+    """Apply one fact to each order and store everything that follows, in the given transaction.
+
+    Raises Refused for a command that may not be, Conflict when another process was first.
+    """
+    orders = await order_store.lock(tx, ConnectionId(settings.id), facts.keys())
+    catalogue = await _catalogue(tx, settings, orders.values(), facts.values())
+    context = Context(settings, catalogue, now)
+    stepped = Stepped()
+    for order_id, fact in facts.items():
+        try:
+            changes = _step(order_id, orders.get(order_id), fact, context)
+        except UnknownStatus as unknown:
+            stepped.unplaceable[order_id] = unknown
+            continue
+        catalogue.adjust(changes.reserved)
+        stepped.changes.append(changes)
+    await order_store.record(tx, settings, stepped.changes, fingerprints or {})
+    return stepped
+
+
+async def take_step(
+    tx: Tx, settings: ConnectionSettings, order_id: OrderId, fact: Fact, now: datetime
+) -> Changes:
+    """Apply one fact to one known order. Raises Refused (`unknown_order` among others)."""
+    stepped = await take_steps(tx, settings, {order_id: fact}, now)
+    return stepped.changes[0]
+
+
+def _step(order_id: OrderId, order: Order | None, fact: Fact, context: Context) -> Changes:
+    if order is not None:
+        return step(order, fact, context)
+    if isinstance(fact, Seen):
+        return first_sight(fact, context)
+    connection = context.settings.id
+    raise Refused(
+        "unknown_order",
+        f"connection {connection} has no order {order_id}; order.fetch reads it from Spartoo",
+    )
+
+
+async def _catalogue(
+    tx: Tx,
+    settings: ConnectionSettings,
+    orders: Iterable[Order],
+    facts: Iterable[Fact],
+) -> Catalogue:
+    """The products these orders may mean or hold, locked; none where stock cannot move."""
+    attribute = settings.product_id_attribute
+    facts = list(facts)
+    if all(isinstance(fact, AcceptedPublished) for fact in facts):
+        return Catalogue((), attribute)
+    orders = list(orders)
+    seen = [fact.order for fact in facts if isinstance(fact, Seen)]
+    values = references([*seen, *(order.facts for order in orders)])
+    ids = {p for order in orders for p in (*order.reserved, *order.products.values())}
+    products = await product_store.matching(
+        tx, CatalogId(settings.catalog), attribute, values, ids, lock=True
+    )
+    return Catalogue(products, attribute)
+
+
+def references(orders: Sequence[MarketplaceOrder]) -> set[str]:
+    """Every value in the orders' lines that may identify a product."""
+    return {
+        value
+        for order in orders
+        for line in order.lines
+        for value in (line.size_reference, line.reference)
+        if value
+    }

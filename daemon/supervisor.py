@@ -1,0 +1,73 @@
+"""Runs the daemon's named tasks; one that ends by itself stops all of them, with its name."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+DRAIN_SECONDS = 8.0
+
+Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+
+
+class TaskEnded(Exception):
+    """A task of the daemon ended although nobody asked it to."""
+
+
+async def wait_or_stop(stop: asyncio.Event, seconds: float) -> bool:
+    """Wait so many seconds or until the stop event; True when stopping."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """SIGTERM and SIGINT ask for a graceful stop; a second one leaves at once."""
+    loop = asyncio.get_running_loop()
+
+    def ask(signum: int) -> None:
+        if stop.is_set():
+            log.warning("left at once", signal=signal.Signals(signum).name)
+            raise SystemExit(1)
+        log.info("stopping", signal=signal.Signals(signum).name)
+        stop.set()
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, ask, signum)
+
+
+async def supervise(work: Mapping[str, Work], stop: asyncio.Event) -> None:
+    """Run every task until `stop`; then give them DRAIN_SECONDS to finish what is in hand.
+
+    Raises TaskEnded, its cause kept, when a task ended or failed before.
+    """
+    tasks = {asyncio.create_task(run(stop), name=name) for name, run in work.items()}
+    watch = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        done, _ = await asyncio.wait({*tasks, watch}, return_when=asyncio.FIRST_COMPLETED)
+        early = next((task for task in done if task is not watch), None)
+        unasked = early is not None and not stop.is_set()
+        stop.set()
+        _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+        if late:
+            log.warning("tasks cancelled", tasks=sorted(task.get_name() for task in late))
+        if early is not None and unasked:
+            raise TaskEnded(f"task {early.get_name()} ended unexpectedly") from early.exception()
+    finally:
+        watch.cancel()
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, watch, return_exceptions=True)
+        _report(results)
+
+
+def _report(results: Sequence[object]) -> None:
+    for result in results:
+        if isinstance(result, Exception):
+            log.error("task failed", error=str(result), exc_info=result)

@@ -1,0 +1,121 @@
+"""The one place that knows everything: settings → parts → named tasks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+import structlog
+from cryptography.fernet import MultiFernet
+
+from adapters.postgres import migrate
+from adapters.postgres.database import Database
+from adapters.postgres.embedded import EmbeddedPostgres
+from adapters.postgres.errors import DatabaseUnavailable
+from daemon.accounts import Accounts
+from daemon.backoff import backoff
+from daemon.broker import BrokerLink
+from daemon.command_reader import CommandReader
+from daemon.commands import CommandDesk
+from daemon.dispatcher import Dispatcher
+from daemon.gauges import Gauges
+from daemon.holdings import Holdings
+from daemon.metrics import Metrics
+from daemon.poller import Poller
+from daemon.relay import LogOnly, Relay
+from daemon.reviewer import Reviewer
+from daemon.settings import Settings, ensure_secret_key
+from daemon.supervisor import Work, wait_or_stop
+
+log = structlog.get_logger(__name__)
+
+POOL_SIZE = 16
+
+
+def utc_now() -> datetime:
+    """The clock of the whole process."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the daemon and the command line are put together from."""
+
+    settings: Settings
+    database: Database
+    cipher: MultiFernet
+    metrics: Metrics
+    accounts: Accounts
+    desk: CommandDesk
+
+
+@asynccontextmanager
+async def database_url(settings: Settings) -> AsyncIterator[str]:
+    """The URL that is set, or that of the embedded server, started and left again."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    embedded = EmbeddedPostgres(Path(settings.state_dir) / "postgres")
+    try:
+        yield await embedded.start()
+    finally:
+        await embedded.stop()
+
+
+async def open_database(dsn: str, stop: asyncio.Event) -> Database | None:
+    """Wait for the database, bring its schema up to date, open it; None when stopping first.
+
+    Raises SchemaNewer: this program is older than the schema and must not touch it.
+    """
+    failures = 0
+    while not stop.is_set():
+        try:
+            revision = await migrate.upgrade(dsn)
+            database = await Database.open(dsn, max_size=POOL_SIZE)
+        except DatabaseUnavailable as error:
+            failures += 1
+            delay = backoff(failures, first=0.5, cap=10).total_seconds()
+            log.warning("database not available", error=str(error), seconds=round(delay, 1))
+            await wait_or_stop(stop, delay)
+        else:
+            log.info("database open", schema=revision)
+            return database
+    return None
+
+
+@asynccontextmanager
+async def open_parts(
+    settings: Settings, database: Database, metrics: Metrics
+) -> AsyncIterator[Parts]:
+    """Everything that is not a running task; closed in reverse order."""
+    async with AsyncExitStack() as stack:
+        cipher = ensure_secret_key(settings)
+        connector = aiohttp.TCPConnector(limit=256, limit_per_host=32)
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        yield Parts(
+            settings=settings,
+            database=database,
+            cipher=cipher,
+            metrics=metrics,
+            accounts=Accounts(database, session, cipher, metrics),
+            desk=CommandDesk(database, settings.plan, metrics, utc_now),
+        )
+
+
+def daemon_tasks(parts: Parts, holdings: Holdings, link: BrokerLink | None) -> dict[str, Work]:
+    """The daemon's tasks by name."""
+    database, metrics = parts.database, parts.metrics
+    common = (database, parts.accounts, holdings, metrics, utc_now)
+    tasks: dict[str, Work] = {
+        "poller": Poller(*common).run,
+        "dispatcher": Dispatcher(*common).run,
+        "relay": Relay(database, link or LogOnly(), holdings, metrics, utc_now).run,
+        "reviewer": Reviewer(database, metrics, utc_now).run,
+        "gauges": Gauges(database, metrics, utc_now).run,
+    }
+    if link is not None:
+        tasks["commands"] = CommandReader(link, parts.desk, holdings, metrics).run
+    return tasks

@@ -1,0 +1,95 @@
+"""What can happen to an order. Commands are named as orders, facts as what was seen."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from statemachine.model import ActionKind, MarketplaceOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The marketplace described the order; the reading was asked for at `read_at`."""
+
+    order: MarketplaceOrder
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptOrder:
+    by: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseOrder:
+    """Refusing a pending order is cancelling it with reason `refused`."""
+
+    by: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    by: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryOrder:
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgeOrder:
+    """The store has the order, under its own id."""
+
+    by: str
+    store_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActionCarriedOut:
+    """The marketplace did what the action asked, or had done so already."""
+
+    kind: ActionKind
+    by: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRejected:
+    """The marketplace will not do it; nothing is gained by asking again."""
+
+    kind: ActionKind
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedPublished:
+    """The broker confirmed order.accepted (or, without a broker, the event log holds it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueChanged:
+    """Products of a waiting order changed."""
+
+
+Command = AcceptOrder | RefuseOrder | CancelOrder | RetryOrder | AcknowledgeOrder
+Fact = Seen | Command | ActionCarriedOut | ActionRejected | AcceptedPublished | CatalogueChanged
+
+
+class Refused(Exception):
+    """A command that is not carried out; `code` is one of interfaces.md's error codes."""
+
+    def __init__(self, code: str, message: str):
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class UnknownStatus(Exception):
+    """An order first seen in a status this program does not know: quarantined, not guessed."""
+
+    def __init__(self, status: int):
+        super().__init__(f"orders_status_id is {status}; known are 11, 2, 3, 41, 45, 47")

@@ -1,0 +1,135 @@
+"""The life of an order as a state machine, and the legal path through steps nobody saw.
+
+Invariant: an order only ever moves along these transitions, one at a time, so consumers see a
+legal path whatever happened on the marketplace between two looks.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import cache
+
+from transitions import Machine, State
+
+from statemachine.model import OrderState, SpartooStatus
+
+
+class Trigger(StrEnum):
+    HOLD = "hold"
+    ACCEPT = "accept"
+    SYNC = "sync"
+    RECORD = "record"  # stock_only: nothing to decide, nothing to publish
+    SHIP = "ship"
+    CANCEL = "cancel"
+    LOSE = "lose"
+    UNDELIVER = "undeliver"
+
+
+_S = OrderState
+
+TRANSITIONS: tuple[tuple[Trigger, tuple[OrderState, ...], OrderState], ...] = (
+    (Trigger.HOLD, (_S.NEW,), _S.PENDING_MANUAL),
+    (Trigger.ACCEPT, (_S.NEW, _S.PENDING_MANUAL), _S.ACCEPTED),
+    (Trigger.SYNC, (_S.ACCEPTED,), _S.SYNCED),
+    (Trigger.RECORD, (_S.NEW,), _S.SYNCED),
+    # accepted → shipped: shipped before the broker took order.accepted
+    (Trigger.SHIP, (_S.ACCEPTED, _S.SYNCED), _S.SHIPPED),
+    (
+        Trigger.CANCEL,
+        (_S.NEW, _S.PENDING_MANUAL, _S.ACCEPTED, _S.SYNCED),
+        _S.CANCELLED,
+    ),
+    (Trigger.LOSE, (_S.SHIPPED,), _S.LOST),
+    (Trigger.UNDELIVER, (_S.SHIPPED,), _S.UNDELIVERED),
+)
+
+FINAL = frozenset({_S.CANCELLED, _S.LOST, _S.UNDELIVERED})
+
+# Which states agree with what the marketplace says (web-service page, "Order statuses").
+STATES_OF_STATUS: dict[int, frozenset[OrderState]] = {
+    SpartooStatus.VERIFIED: frozenset({_S.NEW, _S.PENDING_MANUAL}),
+    SpartooStatus.IN_PREPARATION: frozenset({_S.ACCEPTED, _S.SYNCED}),
+    SpartooStatus.SHIPPED: frozenset({_S.SHIPPED}),
+    SpartooStatus.CANCELLED: frozenset({_S.CANCELLED}),
+    SpartooStatus.LOST: frozenset({_S.LOST}),
+    SpartooStatus.NOT_DELIVERED: frozenset({_S.UNDELIVERED}),
+}
+
+# What the marketplace can cause; holding, syncing and recording are ours alone.
+_CAUSED_OUTSIDE = (
+    Trigger.ACCEPT,
+    Trigger.SHIP,
+    Trigger.CANCEL,
+    Trigger.LOSE,
+    Trigger.UNDELIVER,
+)
+
+
+class IllegalMove(Exception):
+    """The state machine has no such transition; this is a fault of the caller."""
+
+
+def transition_table() -> list[dict[str, object]]:
+    """The transitions as the library takes them."""
+    return [
+        {"trigger": str(trigger), "source": [str(s) for s in sources], "dest": str(target)}
+        for trigger, sources, target in TRANSITIONS
+    ]
+
+
+def states() -> list[State]:
+    """Every state of an order as the library takes it."""
+    return [State(str(state), final=state in FINAL) for state in OrderState]
+
+
+# One machine without a model for all orders: building one an order costs a hundred times a step.
+MACHINE = Machine(
+    model=None,
+    states=states(),
+    transitions=transition_table(),
+    initial=str(OrderState.NEW),
+    auto_transitions=False,
+)
+
+
+@cache
+def target(state: OrderState, trigger: Trigger) -> OrderState | None:
+    """Where the trigger leads from that state; None where it is not allowed."""
+    found = MACHINE.get_transitions(str(trigger), source=str(state))
+    return OrderState(str(found[0].dest)) if found else None
+
+
+def move(state: OrderState, trigger: Trigger) -> OrderState:
+    """The state after the trigger. Raises IllegalMove."""
+    after = target(state, trigger)
+    if after is None:
+        raise IllegalMove(f"an order that is {state} cannot {trigger}")
+    return after
+
+
+@cache
+def possible(state: OrderState) -> tuple[Trigger, ...]:
+    """Every trigger the state allows."""
+    return tuple(Trigger(name) for name in MACHINE.get_triggers(str(state)))
+
+
+@cache
+def path(state: OrderState, status: int) -> Sequence[Trigger] | None:
+    """The shortest legal way to a state that agrees with the marketplace's status.
+
+    Empty when the state agrees already, None when no way leads there. Raises KeyError for a
+    status this program does not know.
+    """
+    goals = STATES_OF_STATUS[status]
+    ways: deque[tuple[OrderState, tuple[Trigger, ...]]] = deque([(state, ())])
+    seen = {state}
+    while ways:
+        here, way = ways.popleft()
+        if here in goals:
+            return way
+        for trigger in _CAUSED_OUTSIDE:
+            there = target(here, trigger)
+            if there is not None and there not in seen:
+                seen.add(there)
+                ways.append((there, (*way, trigger)))
+    return None

@@ -1,0 +1,83 @@
+"""The schema: upgraded once by many, refused when it is not this program's; the SQL it is used by."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+import adapters.postgres
+from adapters.postgres.database import Database
+from adapters.postgres.errors import DatabaseUnavailable, SchemaNewer, SchemaOutdated
+from adapters.postgres.migrate import check, upgrade
+from adapters.postgres.queries import load
+
+PACKAGE = Path(adapters.postgres.__file__).parent
+GROUPS = sorted(path.stem for path in (PACKAGE / "sql").glob("*.sql"))
+
+
+async def test_several_daemons_upgrade_at_once(empty_database: str) -> None:
+    revisions = await asyncio.gather(*(upgrade(empty_database) for _ in range(3)))
+    assert len(set(revisions)) == 1
+    db = await Database.open(empty_database)
+    async with db.connection() as conn:
+        await check(conn)
+        assert await conn.fetchval("select count(*) from alembic_version") == 1
+    await db.close()
+
+
+async def test_an_upgraded_schema_is_left_alone(db: Database, database_url: str) -> None:
+    async with db.connection() as conn:
+        await conn.execute("update relay set position = 7")
+    await upgrade(database_url)
+    async with db.connection() as conn:
+        assert await conn.fetchval("select position from relay") == 7
+
+
+async def test_an_empty_database_names_the_remedy(empty_database: str) -> None:
+    db = await Database.open(empty_database)
+    async with db.connection() as conn:
+        with pytest.raises(SchemaOutdated, match="spartoo-sync db upgrade"):
+            await check(conn)
+    await db.close()
+
+
+async def test_a_newer_schema_is_refused_and_untouched(db: Database, database_url: str) -> None:
+    async with db.connection() as conn:
+        await conn.execute("update alembic_version set version_num = '9999'")
+    with pytest.raises(SchemaNewer, match=r"9999.*0001.*upgrade the program"):
+        await upgrade(database_url)
+    async with db.connection() as conn:
+        with pytest.raises(SchemaNewer, match="9999"):
+            await check(conn)
+        assert await conn.fetchval("select version_num from alembic_version") == "9999"
+
+
+async def test_nobody_there_says_so_without_the_password() -> None:
+    with pytest.raises(DatabaseUnavailable, match="SPARTOO_SYNC_DATABASE_URL") as raised:
+        await Database.open("postgresql://someone:hunter2@127.0.0.1:1/none")
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+async def test_every_block_is_understood_by_the_server(db: Database, group: str) -> None:
+    async with db.connection() as conn:
+        for sql in load(group).values():
+            await conn.prepare(sql)
+
+
+def test_every_block_has_one_name_and_one_user() -> None:
+    source = "\n".join(path.read_text() for path in PACKAGE.glob("*.py"))
+    for group in GROUPS:
+        text = (PACKAGE / "sql" / f"{group}.sql").read_text()
+        names = re.findall(r"^-- name: (\w+)$", text, re.MULTILINE)
+        assert len(names) == len(set(names)) == len(load(group))
+        unused = [name for name in names if f'"{name}"' not in source]
+        assert not unused
+
+
+async def test_a_programming_error_is_not_taken_for_an_outage(db: Database) -> None:
+    with pytest.raises(asyncpg.UndefinedTableError):
+        async with db.connection() as conn:
+            await conn.execute("select * from nothing_of_ours")

@@ -1,0 +1,290 @@
+"""Commands in: order, answers, dead letters, and what is given back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+import pytest
+from aio_pika import Message
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from pamqp.commands import Basic
+from structlog.testing import capture_logs
+
+from adapters.ports import BrokerUnavailable, CommandMessage
+from adapters.rabbitmq.commands import AmqpCommandSource
+from adapters.rabbitmq.connection import Broker
+from adapters.rabbitmq.topology import COMMANDS, DEAD_COMMANDS, declare
+
+
+@pytest.fixture
+async def asker(broker: Broker) -> AbstractChannel:
+    """A channel of whoever sends commands; everything is declared."""
+    await declare(broker)
+    return await broker.channel(confirms=True)
+
+
+@pytest.fixture
+async def source(amqp_url: str, asker: AbstractChannel) -> AsyncIterator[AmqpCommandSource]:
+    reader = Broker(amqp_url)
+    await reader.connect()
+    yield AmqpCommandSource(reader)
+    await reader.close()
+
+
+async def send(channel: AbstractChannel, *messages: Message) -> None:
+    for message in messages:
+        await channel.default_exchange.publish(message, COMMANDS)
+
+
+async def take(source: AmqpCommandSource, count: int) -> list[CommandMessage]:
+    """The next commands, unanswered; the reading ends with them."""
+    taken: list[CommandMessage] = []
+    async with asyncio.timeout(20), aclosing(source.commands()) as commands:
+        async for command in commands:
+            taken.append(command)
+            if len(taken) == count:
+                break
+    return taken
+
+
+async def next_of(channel: AbstractChannel, queue: str) -> AbstractIncomingMessage:
+    async with asyncio.timeout(10):
+        async with (await channel.get_queue(queue)).iterator() as arriving:
+            message = await anext(arriving)
+            await message.ack()
+    return message
+
+
+async def left_in(channel: AbstractChannel, queue: str) -> list[bytes]:
+    bodies = []
+    declared = await channel.get_queue(queue)
+    while (message := await declared.get(no_ack=True, fail=False)) is not None:
+        bodies.append(message.body)
+    return bodies
+
+
+async def reply_queue(channel: AbstractChannel) -> str:
+    return (await channel.declare_queue(exclusive=True)).name
+
+
+async def test_commands_come_in_order_and_answered_ones_are_gone(
+    amqp_url: str, asker: AbstractChannel
+) -> None:
+    bodies = [b"%d" % number for number in range(200)]
+    await send(asker, *map(Message, bodies))
+    reader = Broker(amqp_url)
+    await reader.connect()
+    read = []
+    async with asyncio.timeout(20), aclosing(AmqpCommandSource(reader).commands()) as commands:
+        async for command in commands:
+            read.append(command.body)
+            await command.answer(b"nobody asked")
+            if len(read) == len(bodies):
+                break
+    await reader.close()
+    assert read == bodies
+    assert await left_in(asker, COMMANDS) == []
+
+
+async def test_what_was_not_handed_out_goes_back_in_order(
+    asker: AbstractChannel, source: AmqpCommandSource
+) -> None:
+    await send(asker, *(Message(b"%d" % number) for number in range(5)))
+    (first,) = await take(source, 1)
+    await first.answer(b"{}")
+    assert await left_in(asker, COMMANDS) == [b"1", b"2", b"3", b"4"]
+
+
+async def test_an_answer_goes_to_the_asker(
+    asker: AbstractChannel, source: AmqpCommandSource
+) -> None:
+    replies = await reply_queue(asker)
+    await send(
+        asker, Message(b"{}", reply_to=replies, correlation_id="question-1", message_id="m-1")
+    )
+    (command,) = await take(source, 1)
+    assert (command.message_id, command.wants_reply) == ("m-1", True)
+    await command.answer(b'{"status":"done"}')
+    reply = await next_of(asker, replies)
+    assert (reply.body, reply.correlation_id) == (b'{"status":"done"}', "question-1")
+    assert reply.content_type == "application/json"
+
+
+async def test_an_answer_by_direct_reply_to(
+    asker: AbstractChannel, source: AmqpCommandSource
+) -> None:
+    direct = await asker.get_queue("amq.rabbitmq.reply-to", ensure=False)
+    arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+    await direct.consume(arrived.put, no_ack=True)
+    await send(asker, Message(b"{}", reply_to="amq.rabbitmq.reply-to", correlation_id="c"))
+    (command,) = await take(source, 1)
+    await command.answer(b'{"status":"queued"}')
+    async with asyncio.timeout(10):
+        reply = await arrived.get()
+    assert (reply.body, reply.correlation_id) == (b'{"status":"queued"}', "c")
+
+
+async def test_an_asker_who_is_gone_holds_nothing_up(
+    amqp_url: str, asker: AbstractChannel, source: AmqpCommandSource
+) -> None:
+    await send(asker, Message(b"{}", reply_to="nobody"), Message(b"next"))
+    gone, following = await take(source, 2)
+    await gone.answer(b"{}")
+    await following.release()
+    assert await left_in(asker, COMMANDS) == [b"next"]
+
+
+async def test_a_refused_reply_is_logged_and_the_command_done(
+    asker: AbstractChannel, source: AmqpCommandSource
+) -> None:
+    full = {"x-max-length": 0, "x-overflow": "reject-publish"}
+    await asker.declare_queue("full", durable=True, arguments=full)
+    await send(asker, Message(b"{}", reply_to="full"))
+    (command,) = await take(source, 1)
+    with capture_logs() as logs:
+        await command.answer(b"{}")
+    assert [(line["event"], line["error"]) for line in logs] == [("reply not delivered", "nacked")]
+
+
+async def test_a_dead_letter_is_the_same_message_with_its_error(
+    asker: AbstractChannel, source: AmqpCommandSource
+) -> None:
+    at = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+    came = Message(
+        b"\x00not json\xff",
+        headers={"tenant": "a", "nested": {"n": 1}, "nothing": None},
+        content_type="text/plain",
+        content_encoding="latin-1",
+        priority=3,
+        correlation_id="c-1",
+        reply_to="asker",
+        message_id="m-1",
+        timestamp=at,
+        type="guess",
+        app_id="shop",
+    )
+    await send(asker, came)
+    (command,) = await take(source, 1)
+    await command.dead_letter("bad_command: not JSON")
+
+    dead = await next_of(asker, DEAD_COMMANDS)
+    assert dead.body == came.body
+    assert dead.headers == {**came.headers, "x-error": "bad_command: not JSON"}
+    kept = came.properties
+    kept.delivery_mode, kept.headers = 2, dead.headers
+    assert dict(dead.properties) == dict(kept)
+    assert await left_in(asker, COMMANDS) == []
+
+
+async def test_a_dead_letter_does_not_expire_nor_spread(
+    asker: AbstractChannel, source: AmqpCommandSource
+) -> None:
+    copies = await reply_queue(asker)
+    await send(asker, Message(b"x", expiration=60, user_id="guest", headers={"CC": [copies]}))
+    await next_of(asker, copies)
+    (command,) = await take(source, 1)
+    await command.dead_letter("bad_command: not JSON")
+
+    dead = await next_of(asker, DEAD_COMMANDS)
+    assert (dead.expiration, dead.user_id) == (None, None)
+    assert dead.headers["x-expiration"] == "60000"
+    assert dead.headers["x-user-id"] == "guest"
+    assert dead.headers["x-cc"] == [copies]
+    assert await left_in(asker, copies) == []
+
+
+async def test_a_dead_letter_answers_the_asker_too(
+    asker: AbstractChannel, source: AmqpCommandSource
+) -> None:
+    replies = await reply_queue(asker)
+    await send(asker, Message(b"{", reply_to=replies, correlation_id="c-2"))
+    (command,) = await take(source, 1)
+    await command.dead_letter("bad_command: not JSON", b'{"status":"refused"}')
+    assert (await next_of(asker, DEAD_COMMANDS)).headers["x-error"] == "bad_command: not JSON"
+    assert (await next_of(asker, replies)).correlation_id == "c-2"
+
+
+async def test_without_a_dead_letter_queue_the_command_stays(
+    amqp_url: str, asker: AbstractChannel
+) -> None:
+    await asker.queue_delete(DEAD_COMMANDS)
+    await send(asker, Message(b"odd"))
+    reader = Broker(amqp_url)
+    await reader.connect()
+    (command,) = await take(AmqpCommandSource(reader), 1)
+    with pytest.raises(BrokerUnavailable, match="returned: NO_ROUTE"):
+        await command.dead_letter("bad_command: not JSON")
+    await reader.close()
+    assert await left_in(asker, COMMANDS) == [b"odd"]
+
+
+async def test_a_released_command_comes_again(
+    asker: AbstractChannel, source: AmqpCommandSource
+) -> None:
+    await send(asker, Message(b"later"))
+    (command,) = await take(source, 1)
+    await command.release()
+    (again,) = await take(source, 1)
+    assert again.body == b"later"
+
+
+async def test_a_command_over_the_limit_comes_whole(
+    asker: AbstractChannel, source: AmqpCommandSource
+) -> None:
+    body = b"x" * 5_000_000
+    await send(asker, Message(body))
+    (command,) = await take(source, 1)
+    assert command.body == body
+    await command.dead_letter("payload_too_large: 5000000 bytes")
+    assert (await next_of(asker, DEAD_COMMANDS)).body == body
+
+
+async def test_odd_properties_do_not_stop_the_reading(
+    asker: AbstractChannel, source: AmqpCommandSource
+) -> None:
+    """aio-pika's own message class refuses a delivery mode of 9."""
+    below = await asker.get_underlay_channel()
+    odd = Basic.Properties(message_id="odd")
+    odd.delivery_mode = 9
+    await below.basic_publish(b"odd", routing_key=COMMANDS, properties=odd)
+    await send(asker, Message(b"next"))
+    commands = await take(source, 2)
+    assert [command.body for command in commands] == [b"odd", b"next"]
+
+
+async def test_a_queue_deleted_while_reading_ends_the_reading(
+    asker: AbstractChannel, source: AmqpCommandSource
+) -> None:
+    await send(asker, Message(b"first"))
+    commands = source.commands()
+    await (await anext(commands)).answer(b"")
+    await asker.queue_delete(COMMANDS)
+    with pytest.raises(BrokerUnavailable, match="the queue went away"):
+        async with asyncio.timeout(10):
+            await anext(commands)
+    with pytest.raises(BrokerUnavailable, match=r"no queue 'spartoo\.commands'"):
+        await anext(source.commands())
+
+
+async def test_reading_anew_gives_back_what_was_never_answered(
+    asker: AbstractChannel, source: AmqpCommandSource
+) -> None:
+    await send(asker, Message(b"forgotten"))
+    await take(source, 1)
+    (again,) = await take(source, 1)
+    assert again.body == b"forgotten"
+
+
+async def test_an_answer_after_the_connection_is_gone(
+    amqp_url: str, asker: AbstractChannel
+) -> None:
+    reader = Broker(amqp_url)
+    await reader.connect()
+    await send(asker, Message(b"{}", reply_to="asker"), Message(b"{}"))
+    commands = await take(AmqpCommandSource(reader), 2)
+    await reader.close()
+    for command in commands:
+        for ending in (command.answer(b""), command.dead_letter("x"), command.release()):
+            with pytest.raises(BrokerUnavailable):
+                await ending

@@ -1,0 +1,138 @@
+"""The broker killed, silent or out of memory in the middle of things."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from itertools import count
+from uuid import uuid4
+
+import pytest
+
+from adapters.ports import BrokerUnavailable, LoggedEvent
+from adapters.rabbitmq import window
+from adapters.rabbitmq.commands import AmqpCommandSource
+from adapters.rabbitmq.connection import Broker
+from adapters.rabbitmq.node import PrivateRabbitMQ
+from adapters.rabbitmq.publisher import AmqpPublisher
+from adapters.rabbitmq.topology import ORDERS, declare
+from tests.fixtures.events import logged_event
+
+ALARM = "{resource_limit, memory, node()}"
+
+
+@pytest.fixture
+async def broker(own_rabbitmq: PrivateRabbitMQ) -> AsyncIterator[Broker]:
+    """Connected to the node that may be hurt, everything declared."""
+    broker = Broker(await own_rabbitmq.add_vhost(f"test-{uuid4().hex[:12]}"))
+    await broker.connect()
+    await declare(broker)
+    yield broker
+    await broker.close()
+
+
+async def until_unblocked(broker: Broker) -> None:
+    for _ in range(1000):
+        if not await broker.blocked():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("still blocked 10 s after the alarm")
+
+
+async def stored_ids(broker: Broker) -> set[str | None]:
+    """The ids of all messages in koongo.orders."""
+    queue = await (await broker.channel()).get_queue(ORDERS)
+    ids = set()
+    while (message := await queue.get(fail=False)) is not None:
+        ids.add(message.message_id)
+    return ids
+
+
+class Feed:
+    """Publishes window after window until the broker goes."""
+
+    def __init__(self, publisher: AmqpPublisher) -> None:
+        self.publisher = publisher
+        self.confirmed: list[LoggedEvent] = []
+        self.window: list[LoggedEvent] = []
+        self.running = asyncio.Event()
+
+    async def run(self) -> None:
+        numbers = count()
+        while True:
+            self.window = [logged_event(next(numbers)) for _ in range(100)]
+            assert await self.publisher.publish(self.window) == [None] * 100
+            self.confirmed += self.window
+            self.running.set()
+
+
+async def test_a_killed_broker_confirms_nothing_and_keeps_what_it_confirmed(
+    own_rabbitmq: PrivateRabbitMQ, broker: Broker
+) -> None:
+    feed = Feed(AmqpPublisher(broker))
+    publishing = asyncio.create_task(feed.run())
+    async with asyncio.timeout(20):
+        await feed.running.wait()
+    await own_rabbitmq.kill()
+    with pytest.raises(BrokerUnavailable):
+        async with asyncio.timeout(20):
+            await publishing
+    with pytest.raises(BrokerUnavailable):
+        await feed.publisher.publish(feed.window)
+
+    await own_rabbitmq.start()
+    await broker.connect()
+    assert await feed.publisher.publish(feed.window) == [None] * 100
+    assert {str(event.id) for event in feed.confirmed + feed.window} <= await stored_ids(broker)
+
+
+async def test_a_killed_broker_ends_the_reading_of_commands(
+    own_rabbitmq: PrivateRabbitMQ, broker: Broker
+) -> None:
+    source = AmqpCommandSource(broker)
+    reading = asyncio.ensure_future(anext(source.commands()))
+    await asyncio.wait({reading}, timeout=0.2)
+    await own_rabbitmq.kill()
+    try:
+        with pytest.raises(BrokerUnavailable):
+            async with asyncio.timeout(10):
+                await reading
+        with pytest.raises(BrokerUnavailable, match="not connected"):
+            await anext(source.commands())
+    finally:
+        await own_rabbitmq.start()
+
+
+async def test_a_silent_broker_is_left(
+    own_rabbitmq: PrivateRabbitMQ, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = AmqpPublisher(broker)
+    await publisher.publish([logged_event(1)])
+    monkeypatch.setattr(window, "CONFIRM_SECONDS", 0.3)
+    os.killpg(own_rabbitmq.group, signal.SIGSTOP)
+    try:
+        with pytest.raises(BrokerUnavailable, match="did not answer in time"):
+            await publisher.publish([logged_event(2)])
+    finally:
+        os.killpg(own_rabbitmq.group, signal.SIGCONT)
+    assert broker.closed
+    monkeypatch.undo()
+    await broker.connect()
+    assert await publisher.publish([logged_event(2)]) == [None]
+
+
+async def test_a_memory_alarm_stops_publishing_until_it_is_over(
+    own_rabbitmq: PrivateRabbitMQ, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = AmqpPublisher(broker)
+    monkeypatch.setattr(window, "CONFIRM_SECONDS", 1)
+    await own_rabbitmq.evaluate(f"rabbit_alarm:set_alarm({{{ALARM}, []}}).")
+    try:
+        for number in (1, 2):
+            with pytest.raises(BrokerUnavailable, match="memory or disk alarm"):
+                await publisher.publish([logged_event(number)])
+        assert not broker.closed
+    finally:
+        await own_rabbitmq.evaluate(f"rabbit_alarm:clear_alarm({ALARM}).")
+    await until_unblocked(broker)
+    assert await publisher.publish([logged_event(1), logged_event(2)]) == [None, None]

@@ -1,0 +1,44 @@
+"""Exports as tests want them: small orders, documents around them, and one reading of all."""
+
+from collections.abc import Iterable
+from zoneinfo import ZoneInfo
+
+from adapters.spartoo.codec import ExportReader
+from adapters.spartoo.order import SpartooOrder
+
+PARIS = ZoneInfo("Europe/Paris")
+
+
+def order(order_id: object, extra: str = "") -> str:
+    return (
+        f"<order><orders_id>{order_id}</orders_id><orders_status_id>11</orders_status_id>"
+        "<date_purchased>2026-11-20 09:12:00</date_purchased><products><product>"
+        "<products_qty>1</products_qty><products_price_unit>64.90</products_price_unit>"
+        f"</product></products>{extra}</order>"
+    )
+
+
+def export(*orders: str, encoding: str = "UTF-8") -> str:
+    body = "\n ".join(orders)
+    return (
+        f'<?xml version="1.0" encoding="{encoding}"?>\n<root>\n<orders>{body}</orders>'
+        "<statut><id>1</id><description>ok</description></statut></root>\n"
+    )
+
+
+def reader() -> ExportReader:
+    return ExportReader(PARIS, "EUR")
+
+
+def read_all(chunks: Iterable[bytes]) -> tuple[list[SpartooOrder], ExportReader]:
+    export_reader = reader()
+    orders = [found for chunk in chunks for found in export_reader.feed(chunk)]
+    return orders + list(export_reader.finish()), export_reader
+
+
+def read_export(text: str | bytes) -> list[SpartooOrder]:
+    return read_all([text.encode() if isinstance(text, str) else text])[0]
+
+
+def ids(orders: Iterable[SpartooOrder]) -> list[str | None]:
+    return [found.order_id for found in orders]
