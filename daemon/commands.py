@@ -30,6 +30,7 @@ from daemon.plan import Plan, check_plan
 from daemon.products import upsert_products
 from daemon.steps import take_step
 from daemon.transactions import in_transaction
+from statemachine.changes import Changes
 from statemachine.events import order_document
 from statemachine.facts import (
     AcceptOrder,
@@ -58,6 +59,7 @@ class Reply:
 
     status: str  # done | queued | refused
     body: bytes
+    changes: Changes | None = None  # of the order, when this command moved one
 
     @property
     def error(self) -> str | None:
@@ -84,6 +86,8 @@ class CommandDesk:
         except Refused as refused:
             reply = await self._refuse(command, refused)
         self._metrics.commands.labels(command.command, reply.status).inc()
+        if reply.changes is not None:
+            self._metrics.count_changes(reply.changes.order.connection, [reply.changes])
         return reply
 
     async def _once(self, command: AnyCommand) -> Reply:
@@ -144,9 +148,9 @@ class CommandDesk:
         order_id = OrderId(command.order_id)
         fact = _as_fact(command)
         changes = await take_step(tx, connection.settings, order_id, fact, self._clock())
-        self._metrics.count_changes(command.connection, [changes])
         document = order_document(changes.order, connection.settings)
-        return Reply(changes.answer, reply_body(command.id, changes.answer, order=document))
+        body = reply_body(command.id, changes.answer, order=document)
+        return Reply(changes.answer, body, changes)
 
     async def _sync(self, tx: Tx, command: ConnectionSync) -> Reply:
         connection = await _connection(tx, command.connection)

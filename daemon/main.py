@@ -1,7 +1,7 @@
 """The daemon from start to stop: HTTP first, then the database, then the work, and back."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import structlog
 from aiohttp import web
@@ -19,7 +19,7 @@ from daemon.wiring import Parts, daemon_tasks, database_url, open_database, open
 
 log = structlog.get_logger(__name__)
 
-RELEASE_SECONDS = 2.0
+RELEASE_SECONDS = 1.0
 
 
 class Readiness:
@@ -93,8 +93,9 @@ async def _work(parts: Parts, link: BrokerLink | None, stop: asyncio.Event) -> N
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
-        async with asyncio.timeout(RELEASE_SECONDS):
-            await holdings.release()
+        with suppress(TimeoutError):  # then the holds run out by themselves
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await holdings.release()
         if link is not None:
             await link.close()
         log.info("stopped")

@@ -59,11 +59,22 @@ class Poller:
         try:
             while not stop.is_set():
                 await self._claim()
-                await self._database.wakeups.wait("looks", 1.0)
+                await self._database.wakeups.wait("looks", await self._idle_seconds())
         finally:
             for task in self._running:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _idle_seconds(self) -> float:
+        """Until the next look is due; a second at most, for a lost wake-up costs no more."""
+        try:
+            async with self._database.connection() as conn:
+                due_at = await looks.next_due(conn)
+        except PostgresError:
+            due_at = None
+        if due_at is None or len(self._running) >= AT_ONCE:
+            return 1.0
+        return min(max((due_at - self._clock()).total_seconds(), 0.01), 1.0)
 
     async def _claim(self) -> None:
         free = AT_ONCE - len(self._running)
@@ -78,7 +89,11 @@ class Poller:
         for look in claimed:
             task = asyncio.create_task(self._look(look), name=f"{look.look} {look.connection}")
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._database.wakeups.notify("looks")  # a place is free
 
     async def _look(self, look: ClaimedLook) -> None:
         """One look from claim to finish; whatever happens, only this look is concerned."""

@@ -21,7 +21,7 @@ from daemon.metrics import Metrics
 from daemon.steps import take_steps
 from daemon.supervisor import wait_or_stop
 from daemon.transactions import in_transaction
-from statemachine.changes import EventType
+from statemachine.changes import Changes, EventType
 from statemachine.facts import AcceptedPublished, Fact
 from statemachine.model import ConnectionId, OrderId
 
@@ -171,7 +171,11 @@ class Relay:
             elif event.type is EventType.ORDER_NEW and event.connection:
                 self._metrics.confirmed(event.connection, event.time, self._clock())
         position = window.confirmed_to
-        await in_transaction(self._database, lambda tx: self._store(tx, accepted, position, epoch))
+        synced = await in_transaction(
+            self._database, lambda tx: self._store(tx, accepted, position, epoch)
+        )
+        for connection_id, changes in synced.items():
+            self._metrics.count_changes(connection_id, changes)
 
     async def _store(
         self,
@@ -179,10 +183,12 @@ class Relay:
         accepted: dict[ConnectionId, dict[OrderId, Fact]],
         position: int,
         epoch: int,
-    ) -> None:
+    ) -> dict[ConnectionId, list[Changes]]:
+        synced = {}
         for connection_id, facts in sorted(accepted.items()):
             connection = await connections.get(tx, connection_id)
             stepped = await take_steps(tx, connection.settings, facts, self._clock())
-            self._metrics.count_changes(connection_id, stepped.changes)
+            synced[connection_id] = stepped.changes
         if not await events.advance(tx, position, epoch):
             raise RoleLost
+        return synced

@@ -8,11 +8,13 @@ import structlog
 
 from adapters.postgres import catalog as product_store
 from adapters.postgres import connections
-from adapters.postgres.database import Database
+from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
 from daemon.metrics import Metrics
 from daemon.steps import take_steps
 from daemon.supervisor import wait_or_stop
+from daemon.transactions import in_transaction
+from statemachine.changes import Changes
 from statemachine.facts import CatalogueChanged, Fact
 from statemachine.model import ConnectionId, OrderId
 
@@ -46,19 +48,22 @@ class Reviewer:
         The changes are taken off the queue in the transaction that decides the orders: a crash
         puts them back.
         """
-        async with self._database.transaction() as tx:
-            changed = await product_store.take_changes(tx, PRODUCTS)
-            if not changed:
-                return False
-            waiting = await product_store.waiting_for(tx, changed)
-            facts: dict[ConnectionId, dict[OrderId, Fact]] = {}
-            for connection_id, order_id in waiting:
-                facts.setdefault(connection_id, {})[order_id] = CatalogueChanged()
-            for connection_id, of_connection in sorted(facts.items()):
-                connection = await connections.get(tx, connection_id)
-                now = self._clock()
-                stepped = await take_steps(tx, connection.settings, of_connection, now)
-                self._metrics.count_changes(connection_id, stepped.changes)
-        if waiting:
-            log.info("orders decided again", products=len(changed), orders=len(waiting))
-        return True
+        decided = await in_transaction(self._database, self._review)
+        for connection_id, changes in (decided or {}).items():
+            self._metrics.count_changes(connection_id, changes)
+            log.info("orders decided again", connection=connection_id, orders=len(changes))
+        return decided is not None
+
+    async def _review(self, tx: Tx) -> dict[ConnectionId, list[Changes]] | None:
+        changed = await product_store.take_changes(tx, PRODUCTS)
+        if not changed:
+            return None
+        facts: dict[ConnectionId, dict[OrderId, Fact]] = {}
+        for connection_id, order_id in await product_store.waiting_for(tx, changed):
+            facts.setdefault(connection_id, {})[order_id] = CatalogueChanged()
+        decided = {}
+        for connection_id, of_connection in sorted(facts.items()):
+            connection = await connections.get(tx, connection_id)
+            stepped = await take_steps(tx, connection.settings, of_connection, self._clock())
+            decided[connection_id] = stepped.changes
+        return decided

@@ -9,7 +9,7 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-DRAIN_SECONDS = 8.0
+DRAIN_SECONDS = 6.0  # of the ten that a stop may take
 
 Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 

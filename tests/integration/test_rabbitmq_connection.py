@@ -8,15 +8,15 @@ from adapters.rabbitmq.connection import Broker
 
 async def test_connecting_twice_keeps_the_connection(amqp_url: str) -> None:
     broker = Broker(amqp_url)
-    assert broker.closed
+    states = [broker.closed]
     await broker.connect()
     channel = await broker.channel()
     await broker.connect()
-    assert not broker.closed
-    assert not channel.is_closed
+    states += [broker.closed, channel.is_closed]
     await broker.close()
-    assert broker.closed
+    states += [broker.closed, channel.is_closed]
     await broker.close()
+    assert states == [True, False, False, True, True]
 
 
 async def test_a_missing_virtual_host_names_its_remedy(amqp_url: str) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import orjson
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
+from pamqp.common import FieldTable
 
 from adapters.ports import BrokerUnavailable
 from adapters.rabbitmq.connection import Broker
@@ -99,7 +100,7 @@ async def test_a_returned_event_is_not_confirmed(broker: Broker, publisher: Amqp
 
 async def test_a_full_queue_is_a_nack(broker: Broker, publisher: AmqpPublisher) -> None:
     channel = await broker.channel()
-    full = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    full: FieldTable = {"x-max-length": 1, "x-overflow": "reject-publish"}
     await (await channel.declare_queue("full", durable=True, arguments=full)).bind(EVENTS, "#")
     reasons = [(await publisher.publish([logged_event(number)]))[0] for number in range(4)]
     assert reasons[0] is None

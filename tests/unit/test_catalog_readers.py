@@ -1,6 +1,7 @@
 """Catalogue files: what is read from them, and what is said of what cannot be read."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
@@ -113,12 +114,9 @@ def test_one_line_in_another_encoding_spoils_no_other(folder: Path) -> None:
 
 def test_empty_cells_and_elements_leave_fields_as_they_are(folder: Path) -> None:
     only_id = [ProductUpdate(ProductId("1"))]
-    assert read(folder, "a.csv", "id,stock,attributes.a\n1,, \n;;\n,,\n"[:-4]) != []
     assert read(folder, "b.csv", "id,stock,attributes.a\n1,, \n,,\n\n") == only_id
     assert read(folder, "b.jsonl", '{"id": "1", "stock": null}\n\n') == only_id
-    xml = (
-        "<catalog><product><id>1</id><stock/><attributes><a> </a></attributes></product></catalog>"
-    )
+    xml = products("<id>1</id><stock/><attributes><a> </a></attributes>")
     assert read(folder, "b.xml", xml) == only_id
 
 
@@ -201,10 +199,8 @@ def test_a_stray_quote_in_a_large_file_costs_one_line(folder: Path) -> None:
 def test_a_huge_line_is_an_error_for_that_line(
     folder: Path, name: str, before: str, row: str
 ) -> None:
-    huge = row.format(id=2, name="x" * 3 * MIB)
-    items = read(
-        folder, name, before + row.format(id=1, name="a") + huge + row.format(id=3, name="")
-    )
+    rows = [row.format(id=n, name=text) for n, text in enumerate(("a", "x" * 3 * MIB, "c"))]
+    items = read(folder, name, before + "".join(rows))
     assert [type(item) for item in items] == [ProductUpdate, LineError, ProductUpdate]
     assert isinstance(items[1], LineError)
     assert items[1].message == "longer than 1024 KiB"
@@ -277,9 +273,8 @@ def test_line_numbers_in_xml_go_past_65535(folder: Path) -> None:
 
 
 def test_namespaces_and_instructions_do_not_matter(folder: Path) -> None:
-    xml = (
-        '<?x y?><c:catalog xmlns:c="urn:c"><?x y?><c:product><c:id>1</c:id></c:product></c:catalog>'
-    )
+    product = "<?x y?><c:product><c:id>1</c:id></c:product>"
+    xml = f'<?x y?><c:catalog xmlns:c="urn:c">{product}</c:catalog>'
     assert read(folder, "a.xml", xml) == [ProductUpdate(ProductId("1"))]
 
 
@@ -332,11 +327,11 @@ def test_progress_is_reported_on_the_way(folder: Path) -> None:
 
 
 _PEAK = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from adapters.catalog import read_catalog
 count = sum(1 for _ in read_catalog(Path(sys.argv[1])))
-print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(count, re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
 
 
@@ -345,29 +340,19 @@ print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     [
         ("a.csv", "id,name\n", "{n},{text}\n", ""),
         ("a.jsonl", "", '{{"id": {n}, "name": "{text}"}}\n', ""),
-        (
-            "a.xml",
-            "<catalog>\n",
-            "<product><id>{n}</id><name>{text}</name></product>\n",
-            "</catalog>",
-        ),
+        ("a.xml", "<catalog>", "<product><id>{n}</id><name>{text}</name></product>", "</catalog>"),
     ],
 )
 def test_memory_does_not_grow_with_the_file(
     folder: Path, name: str, head: str, row: str, tail: str
 ) -> None:
     peaks = []
-    for count in (100, 60_000):
-        path = folder / name
-        rows = "".join(row.format(n=n, text="x" * 500) for n in range(count))
+    path = folder / name
+    for count in (100, 30_000):
+        rows = "".join(row.format(n=n, text="x" * 1000) for n in range(count))
         path.write_text(head + rows + tail)
-        done = subprocess.run(
-            [sys.executable, "-c", _PEAK, str(path)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
+        command = [sys.executable, "-c", _PEAK, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         read_count, peak = map(int, done.stdout.split())
         assert read_count == count
         peaks.append(peak)
@@ -380,7 +365,6 @@ def test_memory_does_not_grow_with_the_file(
         ("id", 10001, "10001"),
         ("id", "  a ", "a"),
         ("id", "x" * 255, "x" * 255),
-        ("sku", "", None),
         ("stock", 5, 5),
         ("stock", "5", 5),
         ("stock", "5.0", 5),
@@ -396,11 +380,7 @@ def test_memory_does_not_grow_with_the_file(
     ],
 )
 def test_accepted_values(field: str, value: object, expected: object) -> None:
-    if expected is None:
-        with pytest.raises(ValueError, match=f"^{field} = "):
-            product_update({"id": "1", field: value})
-        return
-    product = product_update({"id": "1", field: value})
+    product = product_update({"id": "1"} | {field: value})
     assert getattr(product, field) == expected
     assert str(getattr(product, field)) == str(expected)
 
@@ -413,6 +393,7 @@ def test_accepted_values(field: str, value: object, expected: object) -> None:
         ("id", "x" * 256, "must be text of 1 to 255 characters"),
         ("id", True, "id = True: must be text"),
         ("id", None, "id is missing"),
+        ("sku", "", "sku = '': must be text of 1 to 255 characters"),
         ("stock", -1, "stock = -1: must be a whole number of units, 0 to 2147483647"),
         ("stock", "5.5", "stock = '5.5': must be a whole number"),
         ("stock", Decimal("5.5"), "stock = 5.5: must be a whole number"),
@@ -440,7 +421,6 @@ def test_accepted_values(field: str, value: object, expected: object) -> None:
     ],
 )
 def test_refused_values(field: str, value: object, message: str) -> None:
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError, match=re.escape(message)) as refused:
         product_update({"id": "1"} | {field: value})
-    assert message in str(refused.value)
     assert len(str(refused.value)) < 300

@@ -1,0 +1,69 @@
+"""The program: its groups of commands, and how every command ends."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from daemon.cli import catalog, connections, database, diagram, events, orders, quarantine
+from daemon.cli import process as processes
+from daemon.cli import sync as synchronizing
+from daemon.cli.command import ConfigOption, Invocation, JsonOption
+from daemon.cli.failures import INTERRUPTED, REFUSED, failure_of
+from daemon.cli.output import print_error
+
+app = typer.Typer(
+    name="spartoo-sync",
+    help="Spartoo order synchronization for Koongo: the daemon, and what operates it.",
+    epilog="Exit status: 0 done, 1 refused or failed, 2 wrong usage or settings.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _group in (connections, orders, catalog, events, quarantine, database):
+    app.add_typer(_group.group)
+for _module in (processes, synchronizing, diagram):
+    _module.register(app)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        print(f"spartoo-sync {version('spartoo-order-sync')}")  # noqa: T201 - the output
+        raise typer.Exit
+
+
+@app.callback()
+def _before(
+    ctx: typer.Context,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    ctx.obj = Invocation(config, as_json)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out one command line; the exit status. Errors nobody foresaw pass through."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in arguments
+    try:
+        status = typer.main.get_command(app).main(
+            arguments, prog_name="spartoo-sync", standalone_mode=False
+        )
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stdout = None
+        return REFUSED
+    except Exception as error:
+        failure = failure_of(error)
+        if failure is None:
+            raise
+        if failure.message:  # empty where the help was shown instead
+            print_error(failure.code, failure.message, as_json=as_json)
+        return failure.status
+    return status if isinstance(status, int) else 0

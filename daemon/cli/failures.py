@@ -1,0 +1,93 @@
+"""What went wrong, as the person who typed the command is told: exit status, code, one message."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import typer
+
+from adapters.catalog import UnreadableCatalog
+from adapters.ports import AccountRejected, BrokerUnavailable, MarketplaceError
+from adapters.postgres.errors import PostgresError
+from adapters.rabbitmq.node import RabbitMQFailed, RabbitMQMissing
+from adapters.registry import UnknownMarketplace
+from daemon.accounts import BudgetSpent
+from daemon.demo import DemoFailed
+from daemon.settings import SettingsError
+from daemon.supervisor import TaskEnded
+from statemachine.facts import Refused
+
+REFUSED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_TOLD_AS_THEY_ARE = (
+    AccountRejected,
+    BrokerUnavailable,
+    BudgetSpent,
+    DemoFailed,
+    MarketplaceError,
+    PostgresError,
+    RabbitMQFailed,
+    RabbitMQMissing,
+    TaskEnded,
+    UnreadableCatalog,
+)
+
+
+class Failure(NamedTuple):
+    """How a command ends that did not do what was asked."""
+
+    status: int
+    code: str
+    message: str
+
+
+def failure_of(error: Exception) -> Failure | None:
+    """What to say of an error; None for one that nobody foresaw."""
+    match error:
+        case Refused():
+            return Failure(REFUSED, error.code, error.message)
+        case SettingsError():
+            return Failure(WRONG_USAGE, "bad_settings", str(error))
+        case UnknownMarketplace():
+            return Failure(WRONG_USAGE, "bad_settings", str(error))
+        case typer.TyperException():
+            return Failure(error.exit_code, "bad_usage", _usage(error))
+    group = _single(error)
+    if isinstance(group, _TOLD_AS_THEY_ARE):
+        return Failure(REFUSED, _code(group), str(group) or type(group).__doc__ or "")
+    if isinstance(group, OSError):
+        return Failure(REFUSED, "system_error", _system(group))
+    return None
+
+
+def _usage(error: typer.TyperException) -> str:
+    """What is wrong with the command line, and which help tells how it should be."""
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if context is None or not message:
+        return message
+    return f"{message.rstrip('.')}; see `{context.command_path} --help`"
+
+
+def _single(error: Exception) -> Exception:
+    """The one error in a group, else the error itself."""
+    found = list(_leaves(error))
+    return found[0] if len(found) == 1 else error
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    if isinstance(error, ExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _code(error: Exception) -> str:
+    return _CAPITAL.sub("_", type(error).__name__).lower()
+
+
+def _system(error: OSError) -> str:
+    """ "address already in use", with the file where there is one."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
