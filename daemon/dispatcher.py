@@ -20,6 +20,7 @@ from adapters.ports import (
     WrongChronology,
 )
 from adapters.postgres import actions
+from adapters.postgres import orders as order_store
 from adapters.postgres.actions import ClaimedAction
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
@@ -31,6 +32,7 @@ from daemon.metrics import Metrics
 from daemon.steps import take_step, take_steps
 from daemon.transactions import in_transaction
 from statemachine.changes import Changes
+from statemachine.connection import SyncLevel
 from statemachine.facts import ActionCarriedOut, ActionRejected, Fact, Seen
 from statemachine.model import ActionKind, ActionStatus, Order, OrderId
 
@@ -121,6 +123,10 @@ class Dispatcher:
         if action.kind is ActionKind.FETCH:
             await self._fetch(account, action)
             return
+        if account.settings.sync_level is SyncLevel.STOCK_ONLY:
+            message = "the connection synchronizes stock only: nothing is sent"
+            await self._settle_as(action, ActionStatus.SUPERSEDED, message, "stock_only")
+            return
         if action.unsure:
             order = await self._read_again(account, action)
             if order is not None and not order.waits_for(action.kind):
@@ -190,12 +196,22 @@ class Dispatcher:
         try:
             exported = await account.for_actions.fetch_order(action.order_id)
         except NotFound as error:
-            await self._settle_as(action, ActionStatus.FAILED, error.message, "unknown_order")
+            await self._not_found(account, action, error)
             return
         tally = Tally()
-        reading = Reading(account.settings, read_at)
+        reading = Reading(account.settings, read_at, anew=True)
         await ingest(self._database, reading, [exported], read_at, self._metrics, tally)
         await self._settle_as(action, ActionStatus.DONE, str(tally))
+
+    async def _not_found(self, account: Account, action: ClaimedAction, error: NotFound) -> None:
+        """Nobody knows the order; one that is known here needs a person."""
+        async with self._database.connection() as conn:
+            known = await order_store.find(conn, action.order_id, action.connection)
+        if known:
+            fact = ActionRejected(action.kind, "not_found", error.message)
+            await self._settle(account, action, fact)
+        else:
+            await self._settle_as(action, ActionStatus.FAILED, error.message, "unknown_order")
 
     async def _settle_as(
         self, action: ClaimedAction, status: ActionStatus, message: str, code: str = "done"

@@ -43,11 +43,15 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Where and when a batch was read; orders placed before `not_before` are left alone."""
+    """Where and when a batch was read; orders placed before `not_before` are left alone.
+
+    `anew`: somebody asked for these orders, so what is unchanged is looked at all the same.
+    """
 
     settings: ConnectionSettings
     read_at: datetime
     not_before: datetime | None = None
+    anew: bool = False
 
 
 @dataclass(slots=True)
@@ -70,7 +74,11 @@ async def ingest(
     keyed = {_key(order): order for order in exported}
     async with database.connection() as conn:
         known = await order_store.fingerprints(conn, connection, keyed.keys())
-    changed = {key: o for key, o in keyed.items() if known.get(key) != o.fingerprint}
+    changed = {
+        key: order
+        for key, order in keyed.items()
+        if reading.anew or known.get(key) != order.fingerprint
+    }
     tally.read += len(exported)
     tally.unchanged += len(keyed) - len(changed)
     if not changed:

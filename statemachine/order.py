@@ -108,12 +108,6 @@ def move(state: OrderState, trigger: Trigger) -> OrderState:
 
 
 @cache
-def possible(state: OrderState) -> tuple[Trigger, ...]:
-    """Every trigger the state allows."""
-    return tuple(Trigger(name) for name in MACHINE.get_triggers(str(state)))
-
-
-@cache
 def path(state: OrderState, status: int) -> Sequence[Trigger] | None:
     """The shortest legal way to a state that agrees with the marketplace's status.
 

@@ -108,11 +108,10 @@ def _product(element: Any, *, oversized: bool) -> ProductUpdate | LineError:
 def _fields(product: etree._Element) -> dict[str, object]:
     fields: dict[str, object] = {}
     for child in product:
-        is_attributes = _name(child) == "attributes"
-        value = _texts(child) if is_attributes else _text(child)
-        if _name(child) in fields:
-            raise ValueError(f"<{_name(child)}> stands there twice")
-        fields[_name(child)] = value or None
+        name = _name(child)
+        if name in fields:
+            raise ValueError(f"<{name}> stands there twice")
+        fields[name] = (_texts(child) if name == "attributes" else _text(child)) or None
     return fields
 
 
@@ -132,4 +131,5 @@ def _text(element: etree._Element) -> str:
 
 
 def _name(element: etree._Element) -> str:
-    return etree.QName(element).localname
+    """Its name without namespace."""
+    return str(element.tag).rpartition("}")[2]

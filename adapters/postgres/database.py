@@ -49,13 +49,15 @@ class Database:
         with translated():
             pool = await asyncpg.create_pool(
                 dsn,
-                min_size=1,
+                min_size=0,
                 max_size=max_size,
                 init=register,
                 timeout=10,
                 command_timeout=60,
                 server_settings=_SERVER_SETTINGS,
             )
+            async with pool.acquire():
+                pass
         return cls(pool, Wakeups(dsn))
 
     async def close(self) -> None:

@@ -99,6 +99,7 @@ class EmbeddedPostgres:
             return
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._server.start()  # it may have been restarted since: join, whoever runs it now
             self._server.stop()
             log.info("embedded postgres stopped", directory=str(self._directory))
         except BlockingIOError:

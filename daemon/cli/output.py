@@ -74,9 +74,7 @@ def facts(pairs: Iterable[tuple[str, object]]) -> Table:
     return made
 
 
-def show(
-    document: Any, *, as_json: bool, render: Callable[[], Iterable[RenderableType]]
-) -> None:
+def show(document: Any, *, as_json: bool, render: Callable[[], Iterable[RenderableType]]) -> None:
     """The document as JSON, or what `render` makes of it."""
     if as_json:
         print_json(document)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -124,14 +125,19 @@ async def test_a_change_after_taking_is_not_lost(db: Database) -> None:
         assert await catalog.take_changes(tx, 10) == [(DEFAULT, "A")]
 
 
-async def wait_for(db: Database, order_id: str, *references: str, **given: object) -> None:
-    connection = str(given.pop("connection", "shoes-fr"))
-    touched_by = given.pop("touched_by", None)
+async def wait_for(
+    db: Database,
+    order_id: str,
+    *references: str,
+    connection: str = "shoes-fr",
+    touched_by: str | None = None,
+    purchased_at: datetime = NOW,
+) -> None:
     lines = [line(n, reference) for n, reference in enumerate(references, 1)]
     lines.append(line(9, "", size_reference=references[0]))
-    facts = marketplace_order(*lines, order_id=OrderId(order_id), **given)
+    facts = marketplace_order(*lines, order_id=OrderId(order_id), purchased_at=purchased_at)
     order = Order(ConnectionId(connection), facts, OrderState.PENDING_MANUAL, NOW, NOW)
-    order = replace(order, touched_by=touched_by and str(touched_by))
+    order = replace(order, touched_by=touched_by)
     async with db.transaction() as tx:
         await orders.record(tx, settings(id=connection), [Changes(order, created=True)], {})
 

@@ -5,7 +5,7 @@ import pytest
 from statemachine.changes import EventType
 from statemachine.facts import AcceptOrder, ActionCarriedOut, ActionRejected, CancelOrder
 from statemachine.model import ActionKind, ActionStatus, OrderState
-from tests.unit.builders import HOUR, NOW, only, product, reach
+from tests.unit.builders import HOUR, NOW, Story, only, product, reach
 
 S = OrderState
 E = EventType
@@ -34,6 +34,14 @@ def test_a_cancellation_carried_out_keeps_its_reason(state: S) -> None:
     assert story.last.history[0].reason == "refused"
     assert story.told == [E.ORDER_CANCELLED]
     assert story.order.reserved == {}
+
+
+def test_what_was_promised_with_the_decision_stays_promised_whatever_the_catalogue_says() -> None:
+    story = Story(product("P", ean="10001"), product_id_attribute="ean").seen()
+    story.changed(product("P", ean="other", reserved=1))
+    story.carried_out(ACCEPT)
+    assert (story.last.reserved, story.order.reserved) == ({}, {"P": 1})
+    assert only(story.last, E.ORDER_ACCEPTED).data["order"]["items"][0]["product_id"] == "P"
 
 
 @pytest.mark.parametrize("state", [S.ACCEPTED, S.SYNCED, S.SHIPPED, S.LOST, S.CANCELLED])

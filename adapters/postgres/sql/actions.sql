@@ -5,11 +5,13 @@ update actions as a set
     status = u.status, settled_at = now(), holder = null, held_until = null
 from unnest($2::text[], $3::text[], $4::text[]) as u (order_id, kind, status)
 where
-    a.connection = $1 and a.order_id = u.order_id and a.kind = u.kind and a.status = 'pending'
+    a.connection = $1 and a.order_id = u.order_id and a.kind = u.kind
+    and a.status in ('pending', 'failed')
     and (u.status <> 'superseded' or coalesce(a.held_until <= now(), true))
 
 -- name: queue
--- New intentions. One that waits stays as it is, one that failed starts again behind the others;
+-- New intentions. One that waits stays as it is, one that failed starts again behind the others
+-- (an earlier try may have arrived all the same, so `unsure` stays);
 -- of those that are done only a reading is done again.
 insert into actions as a (connection, order_id, kind, reason, requested_by, due_at, created_at)
 select $1, u.order_id, u.kind, u.reason, u.requested_by, now(), u.at
@@ -17,7 +19,7 @@ from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
     with ordinality as u (order_id, kind, reason, requested_by, at, n)
 order by u.n
 on conflict (order_id, connection, kind) do update set
-    id = default, status = 'pending', attempts = 0, unsure = false, result = null,
+    id = default, status = 'pending', attempts = 0, result = null,
     reason = excluded.reason, requested_by = excluded.requested_by, due_at = excluded.due_at,
     created_at = excluded.created_at, settled_at = null
 where a.status in ('failed', 'superseded') or (a.status = 'done' and a.kind = 'fetch')
@@ -80,11 +82,11 @@ ready as (
             and w.due_at <= now() and coalesce(w.held_until <= now(), true)
             and (
                 w.kind = 'fetch'
-                or not exists (
-                    select from actions as e
+                or w.id = ( -- a scalar, so that it stays one look into the index for each
+                    select min(e.id) from actions as e
                     where
                         e.order_id = w.order_id and e.connection = w.connection
-                        and e.status = 'pending' and e.kind <> 'fetch' and e.id < w.id
+                        and e.status = 'pending' and e.kind <> 'fetch'
                 )
             )
         order by w.due_at

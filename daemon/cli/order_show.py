@@ -1,0 +1,207 @@
+"""`spartoo-sync orders show`: everything about one order."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import RenderableType
+from rich.panel import Panel
+from rich.text import Text
+
+from adapters.ports import LoggedEvent
+from adapters.postgres import actions, events
+from adapters.postgres import orders as order_store
+from adapters.postgres.actions import StoredAction
+from adapters.postgres.database import Conn
+from daemon.cli.asking import find_order, known_connection
+from daemon.cli.command import Invocation
+from daemon.cli.order_list import money, state_cell
+from daemon.cli.order_names import OrderName
+from daemon.cli.order_why import render_decision
+from daemon.cli.output import cell, facts, plain, show, table
+from statemachine.changes import Transition
+from statemachine.connection import ConnectionSettings
+from statemachine.events import decision_document, order_document, transition_document
+from statemachine.model import Address, Order, Relay
+
+_MOST_EVENTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One order with all that is kept about it."""
+
+    order: Order
+    settings: ConnectionSettings
+    history: Sequence[Transition]
+    actions: Sequence[StoredAction]
+    events: Sequence[LoggedEvent]
+
+
+async def show_order(invocation: Invocation, name: OrderName) -> None:
+    """Open one order: general, addresses, items, decision, actions, history, events, problem."""
+    async with invocation.parts() as parts, parts.database.connection() as conn:
+        opened = await _open(conn, await find_order(conn, name))
+    show(_document(opened), as_json=invocation.as_json, render=lambda: _render(opened))
+
+
+async def _open(conn: Conn, order: Order) -> Opened:
+    connection = await known_connection(conn, order.connection)
+    return Opened(
+        order,
+        connection.settings,
+        await order_store.history(conn, order.connection, order.id),
+        await actions.find(conn, order.connection, order.id),
+        await events.after(conn, 0, _MOST_EVENTS, connection=order.connection, order_id=order.id),
+    )
+
+
+def _document(opened: Opened) -> dict[str, Any]:
+    order = opened.order
+    return {
+        **order_document(order, opened.settings),
+        "first_seen_at": order.first_seen_at,
+        "acknowledged_at": order.acknowledged_at,
+        "published_at": order.published_at,
+        "touched_by": order.touched_by,
+        "problem": order.problem,
+        "decision": order.decision and decision_document(order.decision),
+        "reserved": order.reserved,
+        "history": [transition_document(move) | {"reason": move.reason} for move in opened.history],
+        "actions": [asdict(action) for action in opened.actions],
+        "events": [_event_document(event) for event in opened.events],
+    }
+
+
+def _event_document(event: LoggedEvent) -> dict[str, Any]:
+    return {
+        "position": event.position,
+        "id": str(event.id),
+        "type": event.type,
+        "subject": event.subject,
+        "sequence": event.sequence,
+        "time": event.time,
+    }
+
+
+def _render(opened: Opened) -> Iterator[RenderableType]:
+    order = opened.order
+    yield Text.assemble((f"order {order.id}", "bold"), f" of {order.connection}, ", *_state(order))
+    if order.problem is not None:
+        problem = f"needs attention: {plain(order.problem.message)} [{order.problem.code}]"
+        yield Text(problem, style="red")
+        yield Text(f"  spartoo-sync orders retry {order.connection} {order.id}", style="red")
+    yield facts(_general(order))
+    yield Columns(_addresses(opened))
+    yield _items(order)
+    if order.decision is not None:
+        yield ""
+        yield from render_decision(order.decision)
+    yield from _sections(opened)
+
+
+def _state(order: Order) -> tuple[Text, str]:
+    return state_cell(order.state), f" (Spartoo status {order.facts.status})"
+
+
+def _general(order: Order) -> list[tuple[str, object]]:
+    of = order.facts
+    customer = of.customer
+    pairs: list[tuple[str, object]] = [
+        ("placed", of.purchased_at),
+        ("first seen", order.first_seen_at),
+        ("total", money(of.total, of.currency)),
+        ("shipping", f"{money(of.shipping_price, of.currency)} {of.shipping_service}".strip()),
+        ("payment", f"{money(of.payment.price, of.currency)} {of.payment.method}".strip()),
+        ("customer", f"{customer.first_name} {customer.last_name} {customer.company}".strip()),
+        ("e-mail", customer.email),
+        ("telephone", customer.phone),
+        ("store's id", order.store_order_id),
+        ("published", order.published_at),
+        ("touched by", order.touched_by),
+    ]
+    return [(name, value) for name, value in pairs if value not in (None, "")]
+
+
+def _addresses(opened: Opened) -> list[Panel]:
+    of = opened.order.facts
+    shipping = of.shipping_address
+    panels = [_panel("billing", _lines(of.billing_address))]
+    if opened.settings.use_billing_address_for_shipping:
+        panels.append(_panel("shipping (the marketplace's own)", _lines(shipping)))
+    else:
+        panels.append(_panel("shipping", _lines(shipping)))
+    if of.relay is not None:
+        panels.append(_panel("collection point", _relay_lines(of.relay)))
+    return panels
+
+
+def _panel(title: str, lines: Sequence[str]) -> Panel:
+    return Panel(Text("\n".join(plain(line) for line in lines if line)), title=title, expand=False)
+
+
+def _lines(address: Address) -> list[str]:
+    return [
+        f"{address.first_name} {address.last_name}".strip(),
+        address.company,
+        address.street,
+        address.suburb,
+        f"{address.postcode} {address.city}".strip(),
+        f"{address.state} {address.country}".strip(),
+    ]
+
+
+def _relay_lines(relay: Relay) -> list[str]:
+    where = f"{relay.postcode} {relay.city} {relay.country}".strip()
+    return [f"{relay.name} ({relay.type} {relay.id})", relay.address, where]
+
+
+def _items(order: Order) -> RenderableType:
+    columns = ("line", "reference", "name", "size", "colour", "qty", "unit", "paid", "product")
+    rows = [
+        (
+            line.line,
+            line.size_reference or line.reference,
+            f"{line.brand} {line.name}".strip(),
+            line.size,
+            line.color,
+            line.quantity,
+            line.unit_price,
+            line.unit_price_discounted,
+            order.products.get(line.line, cell("unknown", "yellow")),
+        )
+        for line in order.facts.lines
+    ]
+    return table(columns, rows)
+
+
+def _sections(opened: Opened) -> Iterator[RenderableType]:
+    if opened.actions:
+        yield table(
+            ("for Spartoo", "status", "tries", "by", "reason", "stored", "settled", "result"),
+            [
+                (
+                    a.kind,
+                    a.status,
+                    a.attempts,
+                    a.requested_by,
+                    a.reason,
+                    a.created_at,
+                    a.settled_at,
+                    f"{a.code} {a.message}".strip(),
+                )
+                for a in opened.actions
+            ],
+            title="\nActions",
+        )
+    yield table(
+        ("at", "from", "to", "by", "trigger", "reason"),
+        [(m.at, m.from_state, m.to_state, m.by, m.trigger, m.reason) for m in opened.history],
+        title="\nHistory",
+    )
+    yield table(
+        ("position", "time", "event", "subject", "sequence"),
+        [(e.position, e.time, e.type, e.subject, e.sequence) for e in opened.events],
+        title="\nEvents",
+    )

@@ -1,0 +1,121 @@
+"""`spartoo-sync orders`: see orders, and decide about them."""
+
+import asyncio
+from typing import Annotated, Literal
+
+import typer
+
+from adapters.postgres.database import Conn
+from daemon.cli.asking import (
+    asked_by,
+    command_id,
+    daemon_runs,
+    find_order,
+    known_connection,
+    tell,
+)
+from daemon.cli.command import Invocation, command
+from daemon.cli.order_list import list_orders
+from daemon.cli.order_names import OrderName
+from daemon.cli.order_show import show_order
+from daemon.cli.order_why import why_order
+from daemon.command_messages import OrderDecision, OrderFetch, reply_body
+from daemon.commands import Reply
+from daemon.wiring import Parts
+
+group = typer.Typer(
+    name="orders",
+    help="Orders: list and open them, see why they wait, accept, refuse, cancel, retry.",
+    no_args_is_help=True,
+)
+command(group, "list")(list_orders)
+command(group, "show")(show_order)
+command(group, "why")(why_order)
+
+Decision = Literal["order.accept", "order.refuse", "order.cancel", "order.retry"]
+Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept in the order's history.")]
+_STORE_PATIENCE = 1.0  # seconds for storing a request that nobody will carry out now
+
+
+@command(group, "accept")
+async def accept(invocation: Invocation, name: OrderName, reason: Reason = None) -> None:
+    """Accept a waiting order: Spartoo is told, then it is published as accepted."""
+    await _decide(invocation, name, "order.accept", reason)
+
+
+@command(group, "refuse")
+async def refuse(invocation: Invocation, name: OrderName, reason: Reason = None) -> None:
+    """Refuse a waiting order: it is cancelled on Spartoo, and the customer refunded."""
+    await _decide(invocation, name, "order.refuse", reason)
+
+
+@command(group, "cancel")
+async def cancel(invocation: Invocation, name: OrderName, reason: Reason = None) -> None:
+    """Cancel an order that is not shipped yet: on Spartoo, and the customer is refunded."""
+    await _decide(invocation, name, "order.cancel", reason)
+
+
+@command(group, "retry")
+async def retry(invocation: Invocation, name: OrderName) -> None:
+    """Try again what failed for an order that needs attention."""
+    await _decide(invocation, name, "order.retry", None)
+
+
+async def _decide(
+    invocation: Invocation, name: list[str], what: Decision, reason: str | None
+) -> None:
+    async with invocation.parts() as parts:
+        async with parts.database.connection() as conn:
+            order = await find_order(conn, name)
+        asked = OrderDecision(
+            command=what,
+            id=command_id(),
+            by=asked_by(),
+            connection=order.connection,
+            order_id=order.id,
+            reason=reason,
+        )
+        reply = await parts.desk.carry_out(asked)
+        verb, about = what.removeprefix("order."), f"{order.connection} {order.id}"
+        queued = f"{verb} {about}: stored, Spartoo is told next; `spartoo-sync orders show {about}`"
+        await tell(invocation, parts, reply, f"{verb} {about}: done", queued)
+
+
+@command(group, "fetch")
+async def fetch(invocation: Invocation, name: OrderName) -> None:
+    """Read one order from Spartoo now, known or not; waits up to 30 s for the daemon to do it.
+
+    An order not known yet is named CONNECTION ORDER.
+    """
+    async with invocation.parts() as parts:
+        async with parts.database.connection() as conn:
+            connection, order_id = await _wanted(conn, name)
+        asked = OrderFetch(
+            command="order.fetch",
+            id=command_id(),
+            by=asked_by(),
+            connection=connection,
+            order_id=order_id,
+        )
+        about = f"{connection} {order_id}"
+        queued = f"fetch {about}: stored, not answered yet; `spartoo-sync orders show {about}`"
+        reply = await _fetched(parts, asked)
+        await tell(invocation, parts, reply, f"fetch {about}: done", queued)
+
+
+async def _wanted(conn: Conn, name: list[str]) -> tuple[str, str]:
+    if len(name) > 1:
+        await known_connection(conn, name[0])
+        return name[0], name[1]
+    order = await find_order(conn, name)
+    return order.connection, order.id
+
+
+async def _fetched(parts: Parts, asked: OrderFetch) -> Reply:
+    """The desk's reply; where no daemon runs, only as long as storing the request takes."""
+    patience = None if await daemon_runs(parts) else _STORE_PATIENCE
+    try:
+        async with asyncio.timeout(patience):
+            return await parts.desk.carry_out(asked)
+    except TimeoutError:
+        return Reply("queued", reply_body(asked.id, "queued"))

@@ -1,0 +1,124 @@
+"""The plans of what is asked every second: by index, however much is stored."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from adapters.postgres.database import Conn, Database
+from adapters.postgres.queries import load
+from tests.fixtures.postgres import add_connection
+from tests.unit.builders import NOW, settings
+
+HOLD = NOW - NOW
+FILL = """
+insert into orders (
+    order_id, connection, state, spartoo_status, purchased_at, facts, products, first_seen_at,
+    changed_at, shipments, identifiers, problem
+)
+select
+    to_char(n, 'FM000000'), 'shop-' || n % 20,
+    case when n % 200 = 0 then 'pending_manual' else 'shipped' end, 3,
+    now() - make_interval(mins => n), '{}', '{}', now(), now(), '[]', array['p' || n],
+    case when n % 500 = 0 then '{}'::json end
+from generate_series(1, 30000) as n;
+insert into events (id, type, source, subject, sequence, time, data, order_id, connection)
+select
+    gen_random_uuid(), 'order.new', 's', to_char(n, 'FM000000'), 1, now(), '{}',
+    to_char(n, 'FM000000'), 'shop-' || n % 20
+from generate_series(1, 30000) as n;
+insert into actions (connection, order_id, kind, requested_by, status, due_at, created_at)
+select
+    'shop-' || n % 20, to_char(n, 'FM000000'), 'accept', 'system',
+    case when n % 100 = 0 then 'pending' else 'done' end, now() - make_interval(mins => n), now()
+from generate_series(1, 30000) as n;
+insert into order_history (connection, order_id, to_state, trigger, requested_by, at)
+select 'shop-' || n % 20, to_char(n, 'FM000000'), 'new', 'see', 'marketplace', now()
+from generate_series(1, 30000) as n;
+insert into products (catalog, id, sku, ean, stock, reserved, attributes, updated_at)
+select
+    'default', 'p' || n, 's' || n, 'e' || n, 1, 0, jsonb_build_object('color', 'c' || n), now()
+from generate_series(1, 30000) as n;
+insert into reservations (connection, order_id, catalog, product_id, quantity)
+select 'shop-' || n % 20, to_char(n, 'FM000000'), 'default', 'p' || n, 1
+from generate_series(1, 30000) as n;
+insert into product_changes (catalog, product_id, changed_at)
+select 'default', 'p' || n, now() from generate_series(1, 30) as n;
+update relay set position = 29900;
+analyze;
+"""
+BIG = {"orders", "events", "actions", "order_history", "products", "reservations"}
+SHOP = "shop-1"
+IDS = ["000001", "000021", "000041"]
+NOTHING = (None,) * 3
+CASES: list[tuple[str, str, tuple[Any, ...]]] = [
+    ("actions", "claim", ("me", HOLD, 8, 64)),
+    ("actions", "next_due", ()),
+    ("actions", "heartbeat", ("me", HOLD)),
+    ("actions", "settle", (1, "me", "done", None)),
+    ("actions", "find", (SHOP, "000001")),
+    ("actions", "pending", ()),
+    ("events", "after", (29900, 500)),
+    ("events", "after_of_order", (0, 500, None, None, "000001")),
+    ("events", "at", ([1, 2, 3],)),
+    ("events", "backlog", ()),
+    ("orders", "lock", (SHOP, IDS)),
+    ("orders", "read", (SHOP, IDS)),
+    ("orders", "find", ("000001", None)),
+    ("orders", "fingerprints", (SHOP, IDS)),
+    ("orders", "oldest_open", (SHOP,)),
+    ("orders", "history", (SHOP, "000001")),
+    ("orders", "oldest_pending", ()),
+    ("orders", "page", (SHOP, *NOTHING, None, None, *NOTHING, 50)),
+    ("orders", "page", (None, *NOTHING, None, None, *NOTHING, 50)),
+    ("orders", "page", (SHOP, None, None, None, None, True, *NOTHING, 50)),
+    ("orders", "page", (SHOP, *NOTHING, None, None, NOW, "000001", SHOP, 50)),
+    ("catalog", "lock", ("default", ["p1", "p2"])),
+    ("catalog", "ids_by_sku", ("default", "sku", ["s1", "s2"])),
+    ("catalog", "ids_by_ean", ("default", "ean", ["e1", "e2"])),
+    ("catalog", "ids_by_attribute", ("default", "color", ["c1", "c2"])),
+    ("catalog", "page", ("default", None, "p5", 50)),
+    ("catalog", "waiting_for", (["default"], ["p200"])),
+    ("reservations", "live", ("default", ["p1", "p2"])),
+]
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+async def explained(conn: Conn, sql: str, args: tuple[Any, ...]) -> dict[str, Any]:
+    plan = await conn.fetchval("explain (format json) " + sql, *args)
+    found: dict[str, Any] = orjson.loads(plan)[0]["Plan"]
+    return found
+
+
+@pytest.fixture
+async def filled(db: Database) -> Database:
+    for n in range(20):
+        await add_connection(db, settings(id=f"shop-{n}"))
+    async with db.connection() as conn:
+        await conn.execute(FILL)
+    return db
+
+
+async def test_no_large_table_is_read_whole(filled: Database) -> None:
+    whole: list[str] = []
+    async with filled.connection() as conn:
+        for group, name, args in CASES:
+            plan = await explained(conn, load(group)[name], args)
+            whole += [
+                f"{group}.{name}: {node['Node Type']} on {node['Relation Name']}"
+                for node in nodes(plan)
+                if node["Node Type"] == "Seq Scan" and node["Relation Name"] in BIG
+            ]
+    assert not whole
+
+
+async def test_a_scan_of_everything_would_be_noticed(filled: Database) -> None:
+    async with filled.connection() as conn:
+        plan = await explained(conn, "select * from orders where state = $1", ("shipped",))
+    assert "Seq Scan" in {node["Node Type"] for node in nodes(plan)}
