@@ -1,3 +1,7 @@
 """Fixtures shared by every test; servers are real, private and started once a session."""
 
-pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.rabbitmq"]
+import pytest
+
+pytest.register_assert_rewrite("tests.fixtures")
+
+pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.rabbitmq", "tests.fixtures.system"]

@@ -211,6 +211,7 @@ class PrivateRabbitMQ:
             "PATH": f"{os.environ.get('PATH', '')}:{_PATH}",
             "LANG": "C.UTF-8",
             "HOME": str(home),
+            "ERL_CRASH_DUMP_BYTES": "0",
             "ERL_EPMD_PORT": str(epmd),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RUNNING_UNDER_SYSTEMD": "true",  # makes the start script become the node

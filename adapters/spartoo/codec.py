@@ -111,7 +111,10 @@ class ExportReader:
             order, rest = self._take_segment(text[position:end])
             if order is not None:
                 yield order
-            text, position = (rest + text[end:], 0) if rest else (text, end)
+            # What is taken again is the end of what was taken, mostly still in this text.
+            position = end - len(rest)
+            if position < 0:
+                text, position = rest + text[end:], 0
 
     def _take_segment(self, segment: bytes) -> tuple[SpartooOrder | None, bytes]:
         """The order that ends with the segment, and what of it must be taken again."""

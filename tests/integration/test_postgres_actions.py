@@ -196,7 +196,8 @@ async def test_a_failed_action_starts_again_behind_the_others(db: Database) -> N
     assert await settle(db, cancel, ActionStatus.DONE)
     (again,) = await claim(db)
     assert again.id != failed.id  # an answer to the earlier one settles nothing now
-    assert (again.kind, again.attempts, again.unsure) == (ActionKind.ACCEPT, 1, False)
+    # an earlier try may have arrived: the order is read first
+    assert (again.kind, again.attempts, again.unsure) == (ActionKind.ACCEPT, 1, True)
 
 
 async def test_fetches_join_and_begin_anew_once_answered(db: Database) -> None:

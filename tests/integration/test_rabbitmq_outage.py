@@ -8,6 +8,7 @@ from itertools import count
 from uuid import uuid4
 
 import pytest
+from aio_pika import Message
 
 from adapters.ports import BrokerUnavailable, LoggedEvent
 from adapters.rabbitmq import window
@@ -15,7 +16,7 @@ from adapters.rabbitmq.commands import AmqpCommandSource
 from adapters.rabbitmq.connection import Broker
 from adapters.rabbitmq.node import PrivateRabbitMQ
 from adapters.rabbitmq.publisher import AmqpPublisher
-from adapters.rabbitmq.topology import ORDERS, declare
+from adapters.rabbitmq.topology import COMMANDS, ORDERS, declare
 from tests.fixtures.events import logged_event
 
 ALARM = "{resource_limit, memory, node()}"
@@ -89,14 +90,18 @@ async def test_a_killed_broker_confirms_nothing_and_keeps_what_it_confirmed(
 async def test_a_killed_broker_ends_the_reading_of_commands(
     own_rabbitmq: PrivateRabbitMQ, broker: Broker
 ) -> None:
+    channel = await broker.channel(confirms=True)
+    await channel.default_exchange.publish(Message(b"{}"), COMMANDS)
     source = AmqpCommandSource(broker)
-    reading = asyncio.ensure_future(anext(source.commands()))
-    await asyncio.wait({reading}, timeout=0.2)
+    commands = source.commands()
+    command = await anext(commands)
     await own_rabbitmq.kill()
     try:
         with pytest.raises(BrokerUnavailable):
             async with asyncio.timeout(10):
-                await reading
+                await anext(commands)
+        with pytest.raises(BrokerUnavailable):
+            await command.answer(b"{}")
         with pytest.raises(BrokerUnavailable, match="not connected"):
             await anext(source.commands())
     finally:
