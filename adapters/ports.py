@@ -3,7 +3,7 @@
 The Postgres store has no Protocol here: it is the one truth, the daemon uses it as it is.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -16,7 +16,8 @@ from statemachine.model import ActionKind, MarketplaceOrder, OrderId
 class MarketplaceError(Exception):
     """A call to the marketplace did not do what was asked; `code` is its result code, if any.
 
-    `service` is the web service called, set by the adapter. `received` keeps the start of what came, for diagnosis; it never holds the API key.
+    `service` is the web service called, set by the adapter. `received` keeps the start of what
+    came, for diagnosis; it never holds the API key.
     """
 
     def __init__(self, message: str, *, code: int | None = None, received: str | None = None):
@@ -151,5 +152,5 @@ class CommandMessage(Protocol):
 
 
 class CommandSource(Protocol):
-    def commands(self) -> AsyncIterator[CommandMessage]:
+    def commands(self) -> AsyncGenerator[CommandMessage]:
         """Commands in the queue's order, until cancelled; raises BrokerUnavailable."""

@@ -1,9 +1,10 @@
 """The broker as relay and command reader use it: connected when needed, topology declared."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 
-from adapters.ports import CommandMessage, LoggedEvent
+from adapters.ports import BrokerUnavailable, CommandMessage, LoggedEvent
 from adapters.rabbitmq.commands import AmqpCommandSource
 from adapters.rabbitmq.connection import Broker
 from adapters.rabbitmq.publisher import AmqpPublisher
@@ -18,6 +19,7 @@ class BrokerLink:
         self._publisher = AmqpPublisher(self.broker)
         self._source = AmqpCommandSource(self.broker)
         self._opening = asyncio.Lock()
+        self._declared = False
 
     @property
     def connected(self) -> bool:
@@ -25,20 +27,33 @@ class BrokerLink:
 
     async def _ready(self) -> None:
         async with self._opening:
-            if self.broker.closed:
-                await self.broker.connect()
+            await self.broker.connect()
+            if not self._declared:
                 await declare(self.broker)
+                self._declared = True
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """A deleted queue or exchange looks like a lost connection: declare again after either."""
+        try:
+            yield
+        except BrokerUnavailable:
+            self._declared = False
+            raise
 
     async def publish(self, events: Sequence[LoggedEvent]) -> Sequence[str | None]:
         """As EventPublisher. Raises BrokerUnavailable."""
-        await self._ready()
-        return await self._publisher.publish(events)
+        with self._watched():
+            await self._ready()
+            return await self._publisher.publish(events)
 
-    async def commands(self) -> AsyncIterator[CommandMessage]:
+    async def commands(self) -> AsyncGenerator[CommandMessage]:
         """As CommandSource. Raises BrokerUnavailable."""
-        await self._ready()
-        async for command in self._source.commands():
-            yield command
+        with self._watched():
+            await self._ready()
+            async with aclosing(self._source.commands()) as commands:
+                async for command in commands:
+                    yield command
 
     async def close(self) -> None:
         """Leave the broker."""

@@ -27,9 +27,12 @@ Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000
 
 
 class Command(BaseModel):
-    """What every command has: `id` makes it idempotent, `by` says who asks."""
+    """What every command has: `id` makes it idempotent, `by` says who asks.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    Fields nobody knows here are passed over: senders may be newer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     id: Text
     by: Text = "unknown"

@@ -5,7 +5,8 @@ Commands for one order keep the queue's order; commands for different orders run
 
 import asyncio
 import zlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import aclosing
 from typing import Any, assert_never
 
 import structlog
@@ -30,6 +31,7 @@ from daemon.commands import CommandDesk, Reply
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
 from daemon.supervisor import wait_or_stop
+from statemachine.facts import Refused
 
 log = structlog.get_logger(__name__)
 
@@ -48,9 +50,11 @@ class CommandReader:
         self._desk = desk
         self._holdings = holdings
         self._metrics = metrics
+        self._stop = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop`, through every outage of the broker."""
+        self._stop = stop
         failures = 0
         while not stop.is_set():
             if await self._holdings.gained("commands", stop) is None:
@@ -80,8 +84,9 @@ class CommandReader:
             raise outcome
 
     async def _deal(self, lanes: "Lanes") -> None:
-        async for message in self._source.commands():
-            await self._take(message, lanes)
+        async with aclosing(self._source.commands()) as messages:
+            async for message in messages:
+                await self._take(message, lanes)
 
     async def _take(self, message: CommandMessage, lanes: "Lanes") -> None:
         try:
@@ -105,19 +110,32 @@ class CommandReader:
     async def _carry_out(self, message: CommandMessage, command: AnyCommand) -> None:
         about = {"command": command.command, "command_id": command.id, "by": command.by}
         try:
-            reply = await self._desk.carry_out(command)
+            reply = await self._reply(command, about)
+            if reply is None:
+                await message.release()
+                return
             log.info("command carried out", **about, status=reply.status, error=reply.error)
             await _answer(message, reply)
         except BrokerUnavailable as error:
-            # the command is done and remembered: it comes again and is only answered
+            # what is done is remembered: the command comes again and is only answered
             log.warning("command not answered", **about, error=str(error))
-        except PostgresError as error:
-            log.warning("command given back", **about, error=str(error))
-            await asyncio.sleep(1.0)
-            await message.release()
-        except Exception:
-            log.exception("command failed", **about)
-            await message.dead_letter("internal_error: see the daemon's log", None)
+
+    async def _reply(self, command: AnyCommand, about: Mapping[str, str]) -> Reply | None:
+        """Carry it out, however long the database is away; None when another must do it.
+
+        The message is kept meanwhile: a broker may count deliveries and give up on a command.
+        """
+        while True:
+            try:
+                return await self._desk.carry_out(command)
+            except PostgresError as error:
+                log.warning("command waits", **about, error=str(error))
+            except Exception:
+                log.exception("command failed", **about)
+                failure = Refused("internal_error", "not carried out, see the daemon's log")
+                return Reply("refused", reply_body(command.id, "refused", error=failure))
+            if await wait_or_stop(self._stop, 1.0) or self._holdings.epoch("commands") is None:
+                return None
 
 
 async def _answer(message: CommandMessage, reply: Reply) -> None:

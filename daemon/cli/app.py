@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli import catalog, connections, database, diagram, events, orders, quarantine
-from daemon.cli import process as processes
-from daemon.cli import sync as synchronizing
+from daemon.cli.catalog import group as catalog
 from daemon.cli.command import ConfigOption, Invocation, JsonOption
+from daemon.cli.connections import group as connections
+from daemon.cli.database import group as database
+from daemon.cli.diagram import register as register_diagram
+from daemon.cli.events import group as events
 from daemon.cli.failures import INTERRUPTED, REFUSED, failure_of
+from daemon.cli.orders import group as orders
 from daemon.cli.output import print_error
+from daemon.cli.process import register as register_processes
+from daemon.cli.quarantine import group as quarantine
+from daemon.cli.sync import register as register_sync
 
 app = typer.Typer(
     name="spartoo-sync",
@@ -22,9 +28,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _group in (connections, orders, catalog, events, quarantine, database):
-    app.add_typer(_group.group)
-for _module in (processes, synchronizing, diagram):
-    _module.register(app)
+    app.add_typer(_group)
+for _register in (register_processes, register_sync, register_diagram):
+    _register(app)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -36,6 +42,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 @app.callback()
 def _before(
     ctx: typer.Context,
+    *,
     config: ConfigOption = None,
     as_json: JsonOption = False,
     _version: Annotated[

@@ -71,12 +71,10 @@ async def find_order(conn: Conn, names: Sequence[str]) -> Order:
             f"{holders} both hold an order {order_id}; name the connection before the order",
         )
     if not found:
-        where = f"connection {connection} has" if connection else "no connection has an"
+        who = f"connection {connection} has no" if connection else "no connection has an"
         fetch = f"spartoo-sync orders fetch {connection or 'CONNECTION'} {order_id}"
-        raise Refused(
-            "unknown_order",
-            f"{where} {'no ' if connection else ''}order {order_id}; `{fetch}` reads it from Spartoo",
-        )
+        message = f"{who} order {order_id}; `{fetch}` reads it from Spartoo"
+        raise Refused("unknown_order", message)
     return found[0]
 
 

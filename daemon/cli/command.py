@@ -46,12 +46,17 @@ class Invocation:
         """Raises SettingsError."""
         return load_settings(self.config, os.environ)
 
-    @asynccontextmanager
-    async def parts(self) -> AsyncIterator[Parts]:
-        """The database, open and current, and what acts on it. Raises PostgresError."""
+    def quiet_settings(self) -> Settings:
+        """As `settings`; from now on only warnings are logged, unless another level was set."""
         settings = self.settings()
         quiet = "warning" if settings.log_level == "info" else settings.log_level
         configure_logging(settings.log_format, quiet)
+        return settings
+
+    @asynccontextmanager
+    async def parts(self) -> AsyncIterator[Parts]:
+        """The database, open and current, and what acts on it. Raises PostgresError."""
+        settings = self.quiet_settings()
         async with database_url(settings) as dsn:
             database = await Database.open(dsn, max_size=_POOL_SIZE)
             try:
@@ -69,7 +74,7 @@ Body = Callable[Concatenate[Invocation, Arguments], Awaitable[None]]
 def command(
     group: typer.Typer, name: str, *, json: bool = True
 ) -> Callable[[Body[Arguments]], Body[Arguments]]:
-    """Make an async function a command: its parameters, --config and, unless told not to, --json."""
+    """Make an async function a command: its parameters, --config and, if so wished, --json."""
 
     def register(body: Body[Arguments]) -> Body[Arguments]:
         def run(ctx: typer.Context, **given: object) -> None:

@@ -19,14 +19,14 @@ _LISTS = {"shipping_services"}
 def pairs(given: Sequence[str]) -> dict[str, str]:
     """KEY=VALUE … as a mapping. Raises SettingsError."""
     split = [text.partition("=") for text in given]
-    wrong = [text for text, (_, equals, _) in zip(given, split, strict=True) if not equals]
-    if wrong:
-        raise SettingsError([f"{text}: write KEY=VALUE" for text in wrong])
+    wrong = [place for place, (_, equals, _) in enumerate(split, 1) if not equals]
+    if wrong:  # not repeated: it may be an API key
+        raise SettingsError([f"setting {place} has no '=': write KEY=VALUE" for place in wrong])
     return {key.strip(): value.strip() for key, _, value in split}
 
 
 def changed_settings(known: Mapping[str, Any], changes: Mapping[str, str]) -> ConnectionSettings:
-    """The settings with these changes; an empty value is the default again. Raises SettingsError."""
+    """The settings, changed; an empty value is the default again. Raises SettingsError."""
     if "id" in changes:
         raise SettingsError(["id: a connection keeps its id; add another connection instead"])
     if "api_key" in changes:
@@ -51,8 +51,10 @@ def _fault(details: ErrorDetails) -> str:
     key = str(details["loc"][0]) if details["loc"] else "default_shipping_service"
     given = Given(key, details["input"])
     if details["type"] == "extra_forbidden":
-        fault = given.fault(unknown_setting(key, ConnectionSettings.model_fields, like=key))
-        return f"{fault}; known are {', '.join(ConnectionSettings.model_fields)}"
+        known = ConnectionSettings.model_fields
+        unknown = unknown_setting(key, known, like=key)
+        meant = "" if "did you mean" in unknown else f"; known are {', '.join(known)}"
+        return given.fault(unknown + meant)
     return given.fault(problem(details), show=bool(details["loc"]))
 
 

@@ -12,13 +12,13 @@ from adapters.postgres.connections import Connection
 from adapters.postgres.database import Tx
 from daemon.cli.asking import asked_by, command_id, tell
 from daemon.cli.command import Invocation, command
+from daemon.cli.connection_check import check_connection
 from daemon.cli.connection_input import changed_settings, pairs, read_api_key
 from daemon.cli.connection_list import list_connections
-from daemon.cli.connection_test import test_connection
 from daemon.cli.output import note, print_json
 from daemon.command_messages import ConnectionSwitch
+from daemon.commands import switch
 from daemon.declared import apply_declared
-from daemon.plan import check_plan
 from daemon.settings import SettingsError
 from daemon.settings_connections import DeclaredConnection, declared_connections
 from daemon.settings_sources import Given, read_document
@@ -33,7 +33,7 @@ group = typer.Typer(
     no_args_is_help=True,
 )
 command(group, "list")(list_connections)
-command(group, "test")(test_connection)
+command(group, "test")(check_connection)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the connection.")]
 KeyFile = Annotated[
@@ -69,9 +69,9 @@ async def add(
     async with invocation.parts() as parts:
 
         async def work(tx: Tx) -> Connection:
-            if settings.active:
-                await check_plan(tx, parts.settings.plan)
-            return await store.add(tx, settings, key, parts.cipher, utc_now())
+            inactive = settings.model_copy(update={"active": False})
+            added = await store.add(tx, parts.cipher, inactive, key, utc_now())
+            return await _switched(tx, parts, added, active=settings.active)
 
         added = await in_transaction(parts.database, work)
     _told(invocation, added, f"added; `spartoo-sync connections test {connection}` tries the key")
@@ -87,6 +87,7 @@ async def change(
     ] = None,
     key_file: KeyFile = None,
     key_variable: KeyVariable = None,
+    *,
     ask: Annotated[
         bool, typer.Option("--api-key", help="Ask for a new API key, not shown while typed.")
     ] = False,
@@ -110,11 +111,18 @@ async def _change(
 ) -> Connection:
     known = await store.get(tx, ConnectionId(connection))
     settings = changed_settings(known.settings.model_dump(), changes)
-    if settings.active and not known.settings.active:
-        await check_plan(tx, parts.settings.plan)
-    return await store.update(
-        tx, settings, parts.cipher, utc_now(), expected_version=known.version, api_key=key
-    )
+    same_activity = settings.model_copy(update={"active": known.settings.active})
+    changed = await store.update(tx, parts.cipher, same_activity, api_key=key)
+    if key is not None and known.suspended_reason != store.BY_COMMAND:
+        await store.resume(tx, known.id, store.BY_COMMAND, "new API key", utc_now())
+    return await _switched(tx, parts, changed, active=settings.active)
+
+
+async def _switched(tx: Tx, parts: Parts, known: Connection, *, active: bool) -> Connection:
+    """The connection, activated or disabled if it is not so already. Raises Refused."""
+    if known.settings.active is not active:
+        await switch(tx, known, parts.settings.plan, utc_now(), active=active)
+    return await store.get(tx, known.id)
 
 
 def _told(invocation: Invocation, connection: Connection, what: str) -> None:

@@ -13,7 +13,7 @@ group = typer.Typer(name="db", help="The database's schema.", no_args_is_help=Tr
 @command(group, "upgrade")
 async def upgrade(invocation: Invocation) -> None:
     """Bring the schema up to date; does nothing where it is. The daemon does this at start."""
-    async with database_url(invocation.settings()) as dsn:
+    async with database_url(invocation.quiet_settings()) as dsn:
         revision = await migrate.upgrade(dsn)
     if invocation.as_json:
         print_json({"schema": revision})

@@ -1,7 +1,6 @@
 """What went wrong, as the person who typed the command is told: exit status, code, one message."""
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import typer
@@ -47,17 +46,14 @@ def failure_of(error: Exception) -> Failure | None:
     match error:
         case Refused():
             return Failure(REFUSED, error.code, error.message)
-        case SettingsError():
-            return Failure(WRONG_USAGE, "bad_settings", str(error))
-        case UnknownMarketplace():
+        case SettingsError() | UnknownMarketplace():
             return Failure(WRONG_USAGE, "bad_settings", str(error))
         case typer.TyperException():
             return Failure(error.exit_code, "bad_usage", _usage(error))
-    group = _single(error)
-    if isinstance(group, _TOLD_AS_THEY_ARE):
-        return Failure(REFUSED, _code(group), str(group) or type(group).__doc__ or "")
-    if isinstance(group, OSError):
-        return Failure(REFUSED, "system_error", _system(group))
+        case OSError():
+            return Failure(REFUSED, "system_error", _system(error))
+    if isinstance(error, _TOLD_AS_THEY_ARE):
+        return Failure(REFUSED, _code(error), str(error) or type(error).__doc__ or "")
     return None
 
 
@@ -69,25 +65,11 @@ def _usage(error: typer.TyperException) -> str:
     return f"{message.rstrip('.')}; see `{context.command_path} --help`"
 
 
-def _single(error: Exception) -> Exception:
-    """The one error in a group, else the error itself."""
-    found = list(_leaves(error))
-    return found[0] if len(found) == 1 else error
-
-
-def _leaves(error: Exception) -> Iterator[Exception]:
-    if isinstance(error, ExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
-
-
 def _code(error: Exception) -> str:
     return _CAPITAL.sub("_", type(error).__name__).lower()
 
 
 def _system(error: OSError) -> str:
-    """ "address already in use", with the file where there is one."""
+    """What the system said, with the file where there is one."""
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"

@@ -34,6 +34,7 @@ Cursor = Annotated[
 
 async def list_orders(
     invocation: Invocation,
+    *,
     connection: Annotated[str | None, typer.Option(help="Of this connection only.")] = None,
     state: Annotated[OrderState | None, typer.Option(help="In this state only.")] = None,
     attention: Annotated[

@@ -26,6 +26,7 @@ from statemachine.events import decision_document, order_document, transition_do
 from statemachine.model import Address, Order, Relay
 
 _MOST_EVENTS = 500
+_ACTION_COLUMNS = ("action", "status", "tries", "by", "reason", "stored", "settled", "result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,30 +179,28 @@ def _items(order: Order) -> RenderableType:
 
 def _sections(opened: Opened) -> Iterator[RenderableType]:
     if opened.actions:
-        yield table(
-            ("for Spartoo", "status", "tries", "by", "reason", "stored", "settled", "result"),
-            [
-                (
-                    a.kind,
-                    a.status,
-                    a.attempts,
-                    a.requested_by,
-                    a.reason,
-                    a.created_at,
-                    a.settled_at,
-                    f"{a.code} {a.message}".strip(),
-                )
-                for a in opened.actions
-            ],
-            title="\nActions",
-        )
+        yield Text("\nactions for Spartoo", style="bold")
+        yield table(_ACTION_COLUMNS, [_action(action) for action in opened.actions])
+    yield Text("\nhistory", style="bold")
     yield table(
         ("at", "from", "to", "by", "trigger", "reason"),
         [(m.at, m.from_state, m.to_state, m.by, m.trigger, m.reason) for m in opened.history],
-        title="\nHistory",
     )
+    yield Text("\nevents", style="bold")
     yield table(
         ("position", "time", "event", "subject", "sequence"),
         [(e.position, e.time, e.type, e.subject, e.sequence) for e in opened.events],
-        title="\nEvents",
+    )
+
+
+def _action(action: StoredAction) -> tuple[object, ...]:
+    return (
+        action.kind,
+        action.status,
+        action.attempts,
+        action.requested_by,
+        action.reason,
+        action.created_at,
+        action.settled_at,
+        f"{action.code} {action.message}".strip(),
     )

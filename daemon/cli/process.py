@@ -64,7 +64,7 @@ def _accounts(given: list[str]) -> list[str]:
 
 
 async def simulator(
-    invocation: Invocation,
+    _invocation: Invocation,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 9900,
     rate: Annotated[

@@ -12,7 +12,7 @@ from adapters.postgres.connections import Connection
 from adapters.postgres.looks import Look, LookState
 from daemon.cli.asking import NO_DAEMON, asked_by, command_id, daemon_runs, known_connection
 from daemon.cli.command import Invocation, command
-from daemon.cli.output import note, print_json
+from daemon.cli.output import note, plain, print_json
 from daemon.command_messages import ConnectionSync
 from daemon.wiring import Parts
 from statemachine.facts import Refused
@@ -56,8 +56,8 @@ def _must_be_looked_at(connection: Connection) -> None:
     if connection.settings.active and connection.suspended_at is not None:
         raise Refused(
             "connection_suspended",
-            f"connection {connection.id} is suspended since {connection.suspended_at:%Y-%m-%d %H:%M}"
-            f" UTC ({connection.suspended_message}); nothing was asked for: set a new API key"
+            f"connection {connection.id} is suspended since {plain(connection.suspended_at)}"
+            f" ({connection.suspended_message}); nothing was asked for: set a new API key"
             f" (spartoo-sync connections set {connection.id} --api-key-file FILE)"
             f" or activate it again (spartoo-sync connections activate {connection.id})",
         )

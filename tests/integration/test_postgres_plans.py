@@ -28,10 +28,13 @@ select
     gen_random_uuid(), 'order.new', 's', to_char(n, 'FM000000'), 1, now(), '{}',
     to_char(n, 'FM000000'), 'shop-' || n % 20
 from generate_series(1, 30000) as n;
-insert into actions (connection, order_id, kind, requested_by, status, due_at, created_at)
+insert into actions (
+    connection, order_id, kind, requested_by, status, due_at, created_at, settled_at
+)
 select
     'shop-' || n % 20, to_char(n, 'FM000000'), 'accept', 'system',
-    case when n % 100 = 0 then 'pending' else 'done' end, now() - make_interval(mins => n), now()
+    case when n % 100 = 0 then 'pending' else 'done' end, now() - make_interval(mins => n), now(),
+    case when n % 100 <> 0 then now() end
 from generate_series(1, 30000) as n;
 insert into order_history (connection, order_id, to_state, trigger, requested_by, at)
 select 'shop-' || n % 20, to_char(n, 'FM000000'), 'new', 'see', 'marketplace', now()
@@ -122,3 +125,18 @@ async def test_a_scan_of_everything_would_be_noticed(filled: Database) -> None:
     async with filled.connection() as conn:
         plan = await explained(conn, "select * from orders where state = $1", ("shipped",))
     assert "Seq Scan" in {node["Node Type"] for node in nodes(plan)}
+
+
+async def test_claiming_is_cheap_before_anybody_has_counted_the_rows(db: Database) -> None:
+    await add_connection(db, settings())
+    async with db.connection() as conn:
+        await conn.execute("alter table actions set (autovacuum_enabled = false)")
+        await conn.execute(
+            """insert into actions (connection, order_id, kind, requested_by, due_at, created_at)
+            select 'shoes-fr', to_char(n, 'FM0000'), 'accept', 'x', now(), now()
+            from generate_series(1, 3000) as n"""
+        )
+        sql = "(analyze, buffers, format json) " + load("actions")["claim"]
+        plan = orjson.loads(await conn.fetchval(f"explain {sql}", "me", HOLD, 8, 64))[0]["Plan"]
+    assert plan["Actual Rows"] == 8
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 1000

@@ -140,8 +140,8 @@ async def test_a_refused_reply_is_logged_and_the_command_done(
     asker: AbstractChannel, source: AmqpCommandSource
 ) -> None:
     full: FieldTable = {"x-max-length": 0, "x-overflow": "reject-publish"}
-    await asker.declare_queue("full", durable=True, arguments=full)
-    await send(asker, Message(b"{}", reply_to="full"))
+    asked = await asker.declare_queue(exclusive=True, arguments=full)
+    await send(asker, Message(b"{}", reply_to=asked.name))
     (command,) = await take(source, 1)
     with capture_logs() as logs:
         await command.answer(b"{}")

@@ -89,7 +89,7 @@ async def test_a_returned_event_is_not_confirmed(broker: Broker, publisher: Amqp
     channel = await broker.channel()
     await channel.queue_delete(UNROUTED)
     await channel.queue_delete(ORDERS)
-    await (await channel.declare_queue("stock", durable=True)).bind(EVENTS, "stock.#")
+    await (await channel.declare_queue(exclusive=True)).bind(EVENTS, "stock.#")
 
     stock = logged_event(2, kind=EventType.STOCK_CHANGED, catalog="default")
     reasons = await publisher.publish([logged_event(1), stock, logged_event(3)])
@@ -101,7 +101,7 @@ async def test_a_returned_event_is_not_confirmed(broker: Broker, publisher: Amqp
 async def test_a_full_queue_is_a_nack(broker: Broker, publisher: AmqpPublisher) -> None:
     channel = await broker.channel()
     full: FieldTable = {"x-max-length": 1, "x-overflow": "reject-publish"}
-    await (await channel.declare_queue("full", durable=True, arguments=full)).bind(EVENTS, "#")
+    await (await channel.declare_queue(exclusive=True, arguments=full)).bind(EVENTS, "#")
     reasons = [(await publisher.publish([logged_event(number)]))[0] for number in range(4)]
     assert reasons[0] is None
     assert reasons[-1] == "nacked"

@@ -38,7 +38,7 @@ returning id
 
 -- name: claim
 -- Takes what is due, the same share for each connection, and marks it as possibly sent: should we
--- die, the next one reads the order first.
+-- die, the next one reads the order first. The last look at each row is at its newest version.
 with recursive queue (connection, kind) as (
     (
         select connection, kind from actions
@@ -52,15 +52,17 @@ with recursive queue (connection, kind) as (
         order by a.connection, a.kind limit 1
     ) as n
 ),
-room as (
-    select q.connection, q.kind, $3 - (
-        select count(*) from actions as h
-        where h.connection = q.connection and h.status = 'pending' and h.held_until > now()
-    ) as free
-    from queue as q
+held as materialized (
+    select connection, count(*) as actions from actions
+    where holder is not null and held_until > now()
+    group by connection
+),
+room as materialized (
+    select q.connection, q.kind, $3 - coalesce(h.actions, 0) as free from queue as q
     join connections as c on c.id = q.connection
+    left join held as h on h.connection = q.connection
     where
-        c.active and c.suspended_at is null
+        c.active and c.suspended_at is null and coalesce(h.actions < $3, true)
         and not exists (
             select from rests as r
             where
@@ -72,8 +74,8 @@ room as (
 ),
 ready as (
     select
-        a.id, a.due_at,
-        row_number() over (partition by r.connection order by a.due_at, a.id) as place, r.free
+        a.id, a.due_at, r.free,
+        row_number() over (partition by r.connection order by a.due_at, a.id) as place
     from room as r
     cross join lateral (
         select w.id, w.due_at from actions as w
@@ -82,30 +84,32 @@ ready as (
             and w.due_at <= now() and coalesce(w.held_until <= now(), true)
             and (
                 w.kind = 'fetch'
-                or w.id = ( -- a scalar, so that it stays one look into the index for each
+                -- The first of its order. Compared so that, whatever the statistics say, the
+                -- index by order is read, never all that waits at the connection.
+                or w.id = (
                     select min(e.id) from actions as e
                     where
-                        e.order_id = w.order_id and e.connection = w.connection
-                        and e.status = 'pending' and e.kind <> 'fetch'
+                        e.order_id = w.order_id and e.connection is not distinct from w.connection
+                        and e.settled_at is null and e.kind <> 'fetch'
                 )
             )
         order by w.due_at
-        limit greatest(r.free, 0)
+        limit r.free
     ) as a
 ),
-chosen as (
+chosen as materialized (
     select id from ready
     where place <= free
     order by due_at, id
     limit $4
 ),
 taken as (
-    select a.id, a.unsure from actions as a
+    select a.id, a.unsure from chosen as c
+    join actions as a on a.id = c.id
     where
-        a.id in (select id from chosen)
-        and a.status = 'pending' and a.due_at <= now() and coalesce(a.held_until <= now(), true)
+        a.settled_at is null and a.due_at <= now() and coalesce(a.held_until <= now(), true)
     order by a.id
-    for update skip locked
+    for update of a skip locked
 )
 update actions as a set
     holder = $1, held_until = now() + $2::interval, attempts = a.attempts + 1, unsure = true

@@ -126,6 +126,7 @@ create table actions (
     result json, -- code and message
     created_at timestamptz not null,
     settled_at timestamptz,
+    check ((status = 'pending') = (settled_at is null)),
     unique (order_id, connection, kind)
 ) with (fillfactor = 70);
 create index actions_held on actions (holder) where holder is not null;

@@ -1,4 +1,4 @@
-"""`spartoo-sync connections test`: does the API key work?"""
+"""`spartoo-sync connections test`: whether the API key works."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from statemachine.facts import Refused
 from statemachine.model import ConnectionId
 
 
-async def test_connection(
+async def check_connection(
     invocation: Invocation,
     connection: Annotated[str, typer.Argument(metavar="ID", help="Id of the connection.")],
 ) -> None:
