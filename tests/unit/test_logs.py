@@ -112,7 +112,7 @@ def test_secrets_are_hidden_in_tracebacks_and_library_records(log_format: Any) -
         raise ConnectionError(f"no answer from amqp://user:{api_key}@mq")
     except ConnectionError:
         structlog.get_logger().exception("publishing failed")
-        logging.getLogger("aiormq").exception("failed: amqp://user:%s@mq", api_key)
+        logging.getLogger("aio_pika").exception("failed: amqp://user:%s@mq", api_key)
     assert SECRET not in stream.getvalue()
     assert stream.getvalue().count("ConnectionError: no answer from amqp://***@mq") == 2
 
