@@ -10,7 +10,15 @@ from typing import Protocol
 from uuid import UUID
 
 from statemachine.changes import EventType
-from statemachine.model import ActionKind, MarketplaceOrder, OrderId
+from statemachine.model import (
+    ActionKind,
+    Line,
+    MarketplaceOrder,
+    MarketplaceReturn,
+    OrderId,
+    ReturnId,
+    Shipment,
+)
 
 
 class MarketplaceError(Exception):
@@ -79,6 +87,42 @@ class ExportedOrder(Protocol):
         """Parse it. Raises UnreadableOrder."""
 
 
+class ExportedReturn(Protocol):
+    """One return of an export, not parsed until asked."""
+
+    @property
+    def return_id(self) -> ReturnId | None:
+        """Its id; None where even that cannot be read."""
+
+    @property
+    def fingerprint(self) -> bytes:
+        """16 bytes, equal for equal XML."""
+
+    @property
+    def xml(self) -> bytes:
+        """The return's element, UTF-8."""
+
+    def read(self) -> MarketplaceReturn:
+        """Parse it. Raises UnreadableOrder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A return label: a link to it, or the PDF itself."""
+
+    link: str | None = None
+    pdf: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StockLevel:
+    """Units of one size that may be sold."""
+
+    reference: str
+    size_reference: str
+    quantity: int
+
+
 class Marketplace(Protocol):
     """One account on one marketplace. Every call raises MarketplaceError subclasses only."""
 
@@ -89,9 +133,34 @@ class Marketplace(Protocol):
         """Read one order; raises NotFound."""
 
     async def change_order(
-        self, order_id: OrderId, kind: ActionKind, tracking_number: str | None = None
+        self,
+        order_id: OrderId,
+        kind: ActionKind,
+        shipments: Sequence[Shipment] = (),
+        lines: Sequence[Line] = (),
     ) -> None:
-        """Carry an action out; "already so" (-9) is success."""
+        """Carry an action out; "already so" (-9) is success.
+
+        With SHIP: the order's `shipments`, whose first tracking number is sent, or all of them
+        with their `lines` where the account has multi-package shipping.
+        """
+
+    def export_returns(self, since: datetime) -> AsyncIterator[ExportedReturn]:
+        """Stream the returns requested from `since` (aware) on; as export_orders."""
+
+    async def fetch_return(self, return_id: ReturnId) -> ExportedReturn:
+        """Read one return; raises NotFound."""
+
+    async def change_return(
+        self, return_id: ReturnId, kind: ActionKind, label: Label | None = None
+    ) -> None:
+        """Accept, refuse or label a return; "already so" is success."""
+
+    async def delivery_slip(self, order_id: OrderId, lines: Sequence[Line]) -> bytes:
+        """The PDF Spartoo wants in the parcel; raises NotFound."""
+
+    async def push_stock(self, levels: Sequence[StockLevel]) -> Sequence[str | None]:
+        """Tell many quantities at once. Per level None when taken, else why not."""
 
     async def test(self) -> None:
         """One cheap read that tells whether the key works."""

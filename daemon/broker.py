@@ -4,11 +4,19 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 
+import structlog
+
 from adapters.ports import BrokerUnavailable, CommandMessage, LoggedEvent
 from adapters.rabbitmq.commands import AmqpCommandSource
 from adapters.rabbitmq.connection import Broker
 from adapters.rabbitmq.publisher import AmqpPublisher
 from adapters.rabbitmq.topology import declare
+from daemon.backoff import backoff
+from daemon.supervisor import wait_or_stop
+
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 1.0
 
 
 class BrokerLink:
@@ -23,7 +31,22 @@ class BrokerLink:
 
     @property
     def connected(self) -> bool:
-        return not self.broker.closed
+        """True while the broker is reached and everything is declared."""
+        return self._declared and not self.broker.closed
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Stay connected until `stop`, also while another process has the roles that need it."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                with self._watched():
+                    await self._ready()
+                failures, delay = 0, _LOOK_SECONDS
+            except BrokerUnavailable as error:
+                failures += 1
+                delay = backoff(failures, first=0.5, cap=15).total_seconds()
+                log.debug("broker not reached", error=str(error), seconds=round(delay, 1))
+            await wait_or_stop(stop, delay)
 
     async def _ready(self) -> None:
         async with self._opening:

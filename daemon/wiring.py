@@ -117,5 +117,6 @@ def daemon_tasks(parts: Parts, holdings: Holdings, link: BrokerLink | None) -> d
         "gauges": Gauges(database, metrics, utc_now).run,
     }
     if link is not None:
+        tasks["broker"] = link.run
         tasks["commands"] = CommandReader(link, parts.desk, holdings, metrics).run
     return tasks

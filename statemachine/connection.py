@@ -5,6 +5,7 @@ errors name the key. Source: Koongo's "Orders configuration" and our keys beside
 """
 
 import re
+from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -128,6 +129,9 @@ class ConnectionSettings(BaseModel):
     shipping_services: tuple[str, ...] = Field(
         DEFAULT_SHIPPING_SERVICES, min_length=1, description="Allowed shipping services"
     )
+    shipping_aliases: Mapping[str, str] = Field(
+        {}, description="The store's names for shipping services → allowed services"
+    )
 
     poll_interval: Duration = Field(
         timedelta(seconds=60), ge=timedelta(seconds=1), description="Time between fresh looks"
@@ -162,12 +166,13 @@ class ConnectionSettings(BaseModel):
     multi_package: bool = Field(False, description="The account has multi-package shipping")
 
     @model_validator(mode="after")
-    def _default_service_is_allowed(self) -> Self:
-        if self.default_shipping_service is not None:
-            allowed = {canonical_name(name) for name in self.shipping_services}
-            if canonical_name(self.default_shipping_service) not in allowed:
+    def _services_are_allowed(self) -> Self:
+        allowed = {canonical_name(name) for name in self.shipping_services}
+        named = {"default_shipping_service": self.default_shipping_service}
+        named |= {f"shipping_aliases.{name}": to for name, to in self.shipping_aliases.items()}
+        for key, service in named.items():
+            if service is not None and canonical_name(service) not in allowed:
                 raise ValueError(
-                    "default_shipping_service must be one of shipping_services: "
-                    + ", ".join(self.shipping_services)
+                    f"{key} must be one of shipping_services: " + ", ".join(self.shipping_services)
                 )
         return self

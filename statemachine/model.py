@@ -15,6 +15,7 @@ ConnectionId = NewType("ConnectionId", str)
 OrderId = NewType("OrderId", str)
 CatalogId = NewType("CatalogId", str)
 ProductId = NewType("ProductId", str)
+ReturnId = NewType("ReturnId", str)
 
 
 class OrderState(StrEnum):
@@ -46,6 +47,12 @@ class ActionKind(StrEnum):
 
     ACCEPT = "accept"
     CANCEL = "cancel"
+    SHIP = "ship"
+    LOSE = "lost"
+    UNDELIVER = "undelivered"
+    RETURN_ACCEPT = "return_accept"
+    RETURN_REFUSE = "return_refuse"
+    RETURN_LABEL = "return_label"
     FETCH = "fetch"  # read one order again; changes nothing on the marketplace
 
 
@@ -273,6 +280,64 @@ class Order:
     @property
     def id(self) -> OrderId:
         return self.facts.order_id
+
+    def waits_for(self, kind: ActionKind) -> bool:
+        """True while that action is stored and not carried out."""
+        return self.actions.get(kind) is ActionStatus.PENDING
+
+
+class ReturnState(StrEnum):
+    """Where a return (RMA) stands."""
+
+    REQUESTED = "requested"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    PAID = "paid"
+    REFUNDED = "refunded"
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnItem:
+    """The one product a return holds."""
+
+    reference: str = ""
+    spartoo_product_id: int | None = None
+    name: str = ""
+    brand: str = ""
+    size: str = ""
+    color: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MarketplaceReturn:
+    """A return exactly as the marketplace last described it."""
+
+    return_id: ReturnId
+    order_id: OrderId
+    status: int  # 2 requested, 3 refused, 4 accepted, 5 paid, 7 refunded
+    requested_at: datetime
+    reason: str
+    item: ReturnItem
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """Our record of a return; `label_link` or `has_label` once a label was given."""
+
+    connection: ConnectionId
+    facts: MarketplaceReturn
+    state: ReturnState
+    first_seen_at: datetime
+    changed_at: datetime
+    label_link: str | None = None
+    has_label: bool = False
+    touched_by: str | None = None
+    problem: Problem | None = None
+    actions: Mapping[ActionKind, ActionStatus] = field(default_factory=dict)
+
+    @property
+    def id(self) -> ReturnId:
+        return self.facts.return_id
 
     def waits_for(self, kind: ActionKind) -> bool:
         """True while that action is stored and not carried out."""

@@ -4,4 +4,9 @@ import pytest
 
 pytest.register_assert_rewrite("tests.fixtures")
 
-pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.rabbitmq", "tests.fixtures.system"]
+pytest_plugins = [
+    "tests.fixtures.cli",
+    "tests.fixtures.postgres",
+    "tests.fixtures.rabbitmq",
+    "tests.fixtures.system",
+]

@@ -8,6 +8,7 @@ order holds up no other. Memory holds one order and the frame around the orders,
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -25,11 +26,17 @@ from adapters.spartoo.order import LARGEST_ORDER, SpartooOrder, field_text
 from adapters.spartoo.text import AnswerText
 
 _LARGEST_FRAME = 1 << 20  # bytes of the export without its orders
+_LEAST_EFFORT = 1 << 25  # bytes that may be parsed again, and more per byte that came
+_EFFORT = 8
 
 # Every tag of an order or a list ends a segment, so an order ends only where a segment does.
 _EDGE = re.compile(rb"<(?:/orders?\b\s*|orders?\b[^<>]*)>?")
 _PIECE_START = re.compile(rb"(?>\s+|<!--.*?-->|<\?.*?\?>)*+<order(?=[\s/>])", re.DOTALL)
 _PIECE_END = re.compile(rb"</order\s*>|(?=<order[\s/>])|(?=</orders\s*>)")
+_OWN_ELEMENT = re.compile(
+    r"order|products?|errors?|"
+    r"(?:customers|delivery|relay|products|orders?|payment|shipping|date|last)(?:_[a-z_]+)?"
+)
 _LIST_END = re.compile(rb"</orders\s*>")
 _CUT_OFF = "cut-off XML: its end is missing"
 
@@ -64,6 +71,8 @@ class ExportReader:
         self._currency = currency
         self._text = AnswerText()
         self._start = b""  # of what came, for diagnosis
+        self._received = 0
+        self._taken_again = 0
         self._prolog: bytes | None = b""  # None once the root element has begun
         self._parser = _new_parser()
         self._frame = b""  # the export so far, without orders: what a new parser is told first
@@ -78,6 +87,7 @@ class ExportReader:
         """The orders that this chunk completes."""
         if len(self._start) < KEPT_FOR_DIAGNOSIS:
             self._start += chunk[:KEPT_FOR_DIAGNOSIS]
+        self._received += len(chunk)
         with self._as_fault():
             yield from self._take(self._text.feed(chunk))
 
@@ -112,10 +122,17 @@ class ExportReader:
             order, rest = self._take_segment(text[position:end])
             if order is not None:
                 yield order
+            self._check_effort(len(rest))
             # What is taken again is the end of what was taken, mostly still in this text.
             position = end - len(rest)
             if position < 0:
                 text, position = rest + text[end:], 0
+
+    def _check_effort(self, again: int) -> None:
+        """Cutting by hand parses text again; an answer that asks for it without end is refused."""
+        self._taken_again += again
+        if self._taken_again > _LEAST_EFFORT + _EFFORT * self._received:
+            raise BadAnswer("XML too broken to be cut into orders")
 
     def _take_segment(self, segment: bytes) -> tuple[SpartooOrder | None, bytes]:
         """The order that ends with the segment, and what of it must be taken again."""
@@ -170,7 +187,7 @@ class ExportReader:
             if element.tag == "orders":
                 self._see_list(event, element, parent)
             elif parent is not self._list:
-                if self._shows_missing_end(event, element, parent):
+                if self._shows_missing_end(event, element):
                     raise _Malformed
             elif event == "end":
                 order = self._finished(element)
@@ -187,19 +204,21 @@ class ExportReader:
             return
         self._frame += self._drain()
 
-    def _shows_missing_end(
-        self, event: str, element: etree._Element, parent: etree._Element
-    ) -> bool:
-        """Whether an order stands directly in another whose end tag, it seems, is missing.
+    def _shows_missing_end(self, event: str, element: etree._Element) -> bool:
+        """Whether an order stands where no order has one, so that the outer one's end is missing.
 
-        Seen when it ends with an id of its own, or when a third one begins in it.
+        Seen when it ends with an id of its own, or when a third one begins in it. Inside an
+        element that is new to us an order may stand.
         """
-        outer = parent.getparent()
-        if self._list is None or outer is None or parent.tag != "order":
+        outer = [str(found.tag) for found in takewhile(self._is_inside, element.iterancestors())]
+        if self._list is None or not all(map(_OWN_ELEMENT.fullmatch, outer)):
             return False
         if event == "end":
-            return outer is self._list and element.find("orders_id") is not None
-        return outer.tag == "order" and outer.getparent() is self._list
+            return element.find("orders_id") is not None
+        return outer.count("order") > 1
+
+    def _is_inside(self, element: etree._Element) -> bool:
+        return element is not self._list
 
     def _finished(self, element: etree._Element) -> SpartooOrder:
         """The order, taken out of the tree with all that stood before it."""

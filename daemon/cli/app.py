@@ -61,8 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = typer.main.get_command(app).main(
             arguments, prog_name="spartoo-sync", standalone_mode=False
         )
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         return INTERRUPTED
+    except typer.Abort:
+        print_error("not_confirmed", "nothing was done", as_json=as_json)
+        return REFUSED
     except BrokenPipeError:  # the reader of our output has seen enough
         sys.stdout = None
         return REFUSED

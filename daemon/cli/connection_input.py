@@ -1,6 +1,7 @@
 """What a person gives for a connection: settings as KEY=VALUE, and the API key."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,4 +73,14 @@ def read_api_key(file: Path | None, variable: str | None, *, ask: bool) -> str |
         if not key:
             raise SettingsError([f"--api-key-env {variable}: no such variable, or it is empty"])
         return key
-    return str(typer.prompt("API key", hide_input=True)).strip() if ask else None
+    return _typed_key() if ask else None
+
+
+def _typed_key() -> str:
+    """The key as it is typed, unseen, or piped in."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("API key", hide_input=True)).strip()
+    key = sys.stdin.readline().strip()
+    if not key:
+        raise SettingsError(["no API key given: --api-key-file, --api-key-env, or on stdin"])
+    return key

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from statemachine.model import OrderState
+
 
 def told(data: Mapping[str, Any]) -> str:
     """The gist of an event's `data`: from where to where, why, how much."""
@@ -36,5 +38,8 @@ def _total(order: Mapping[str, Any]) -> str:
 
 
 def _reasons(data: Mapping[str, Any]) -> str:
+    """Why it waits; the other moves of an order carry its decision too, but are not due to it."""
+    if data["transition"]["to"] != OrderState.PENDING_MANUAL:
+        return ""
     reasons = (data.get("decision") or {}).get("reasons")
     return f"  {', '.join(reasons)}" if reasons else ""

@@ -1,9 +1,6 @@
-"""The demo (placeholder to be replaced at once)."""
+"""The demo: a whole order pipeline on one machine, private and temporary."""
 
+from daemon.demo.failed import DemoFailed
+from daemon.demo.play import run_demo
 
-class DemoFailed(Exception):
-    """x"""
-
-
-async def run_demo(settings: object, seconds: float | None) -> None:
-    """X"""
+__all__ = ["DemoFailed", "run_demo"]

@@ -25,7 +25,7 @@ from statemachine.model import (
     Shipment,
     ShippedItem,
 )
-from tests.fixtures.postgres import add_connection, eventually
+from tests.fixtures.postgres import add_connection, eventually, waits_for_a_lock
 from tests.unit.builders import (
     HOUR,
     NOW,
@@ -130,12 +130,6 @@ async def test_one_id_in_two_connections_is_two_orders(db: Database) -> None:
         assert await orders.find(conn, OrderId("1"), SHOES) == [found[1]]
 
 
-async def waits_for_a_lock(db: Database) -> bool:
-    query = "select count(*) from pg_stat_activity where datname = current_database()"
-    async with db.connection() as conn:
-        return bool(await conn.fetchval(query + " and wait_event_type = 'Lock'"))
-
-
 async def test_a_lock_waits_and_then_sees_all_that_the_other_step_wrote(db: Database) -> None:
     story = reach(OrderState.PENDING_MANUAL)
     await store(db, story.last)
@@ -225,6 +219,16 @@ async def test_units_the_store_has_counted_are_not_given_back_twice(db: Database
     story.seen(status=41)  # still believes it holds one
     assert story.last.reserved
     await store(db, story.last)
+    assert await reserved(db) == (0, 0)
+
+
+async def test_only_what_was_still_reserved_is_given_back(db: Database) -> None:
+    async with db.transaction() as tx:
+        await write_products(tx)
+    story = Story(product()).seen(line(quantity=2))
+    await store(db, story.last)
+    more = replace(story.last, created=False, reserved={product().id: -3}, events=(), history=())
+    await store(db, more)
     assert await reserved(db) == (0, 0)
 
 

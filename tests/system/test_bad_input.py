@@ -5,7 +5,6 @@ import json
 import pytest
 
 from adapters.spartoo.simulator.fault_kinds import UnreadableOrder
-from tests.fixtures.daemon_process import Daemon
 from tests.fixtures.koongo import Asker, Consumer
 from tests.fixtures.postgres import eventually
 from tests.fixtures.system import System
@@ -36,9 +35,11 @@ UNREADABLE = {
         "bad_command: not JSON: Expecting value: line 1 column 13 (char 12)",
     ),
     "not UTF-8": (
-        b"\xff\xfe",
-        "bad_command: not JSON: 'utf-8' codec can't decode byte 0xff in position 0:"
-        " invalid start byte",
+        b'{"id": "\xe9"}',
+        (
+            "bad_command: not JSON: 'utf-8' codec can't decode byte 0xe9 in position 8:"
+            " invalid continuation byte"
+        ),
     ),
     "not an object": (b"[1, 2]", "bad_command: not a JSON object"),
     "wrong type": (
@@ -48,10 +49,6 @@ UNREADABLE = {
     "missing field": (
         command(id="1", command="order.accept", connection="manual"),
         "bad_command: order_id: Field required",
-    ),
-    "unknown field": (
-        command(id="1", command="stock.set", product_id="98_38", stock=1, colour="red"),
-        "bad_command: colour: Extra inputs are not permitted",
     ),
     "no id": (
         command(command="connection.sync", connection="manual"),
@@ -139,18 +136,16 @@ async def test_an_unreadable_order_waits_in_quarantine_until_it_can_be_read(
     system.connect("manual")
     before, bad, after = system.place("manual", 3)
     system.misbehave(spoilt(bad.id, what))
-    daemon = await system.run()
+    await system.run()
     for order in (before, after):
         await consumer.has(order.id, *HELD)
     await consumer.has(bad.id, "order.quarantined")
     quarantine = consumer.of_type("order.quarantined")[0].body["data"]["quarantine"]
     assert (quarantine["connection"], quarantine["order_id"]) == ("manual", bad.id)
     assert ("deux" if what == "bad_quantity" else "0000-00-00") in quarantine["error"]
-    await eventually(lambda: shows(daemon, quarantined=1), 15)
     system.simulator.faults.clear()
     await consumer.has(bad.id, "order.quarantined", *HELD)
     assert not await system.rows("select * from quarantine")
-    await eventually(lambda: shows(daemon, quarantined=0), 15)
     await system.check(consumer)
 
 
@@ -160,11 +155,16 @@ async def test_an_order_without_id_is_quarantined_under_a_name_of_its_own(
     system.connect("manual")
     bad, good = system.place("manual", 2)
     system.misbehave(spoilt(bad.id, "no_id"))
-    await system.run()
+    daemon = await system.run()
     await consumer.has(good.id, *HELD)
     (row,) = await system.rows("select order_id from quarantine")
     assert row["order_id"].startswith("unreadable-")
     await consumer.has(row["order_id"], "order.quarantined")
+
+    async def counted() -> bool:
+        return await daemon.metric("quarantined_orders", connection="manual") == 1
+
+    await eventually(counted, 15)
     system.simulator.faults.clear()
     await consumer.has(bad.id, *HELD)
     await system.check(consumer)
@@ -174,7 +174,3 @@ def spoilt(order_id: str, what: str) -> UnreadableOrder:
     return UnreadableOrder.model_validate(
         {"kind": "unreadable_order", "what": what, "order_id": order_id}
     )
-
-
-async def shows(daemon: Daemon, *, quarantined: int) -> bool:
-    return await daemon.metric("quarantined_orders", connection="manual") == quarantined

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from adapters.ports import ExportedOrder, TransportFault, UnreadableOrder
+from adapters.spartoo import codec
 from adapters.spartoo.order import LARGEST_ORDER, SpartooOrder
 from tests.unit.spartoo_exports import export, ids, order, read_all, read_export, reader
 
@@ -186,6 +187,19 @@ class TestBrokenOrders:
         found = read_export(body)
         assert ids(found) == [str(n) for n in range(100)]
         assert [readable(one) for one in found] == [n % 2 == 0 for n in range(100)]
+
+    @pytest.mark.parametrize("cut_at", ["</order>", "</products_qty>", "</product>"])
+    def test_every_one_cut_short(self, cut_at: str) -> None:
+        found = read_export(export(*(order(n).split(cut_at)[0] for n in range(1000))))
+        assert ids(found) == [str(n) for n in range(1000)]
+        assert not any(map(readable, found))
+
+    def test_an_export_that_is_nothing_but_broken_ends(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(codec, "_LEAST_EFFORT", 0)  # seconds otherwise
+        fault, _ = fault_of("<root><orders>" + "<order " * 1000 + "</orders></root>")
+        assert "too broken" in fault.message
 
     def test_what_stands_between_orders_and_is_no_xml_is_kept(self) -> None:
         first, junk, second = read_export(export(order(1), "junk < more", order(2)))
