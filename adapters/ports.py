@@ -3,7 +3,7 @@
 The Postgres store has no Protocol here: it is the one truth, the daemon uses it as it is.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -126,7 +126,7 @@ class StockLevel:
 class Marketplace(Protocol):
     """One account on one marketplace. Every call raises MarketplaceError subclasses only."""
 
-    def export_orders(self, since: datetime) -> AsyncIterator[ExportedOrder]:
+    def export_orders(self, since: datetime) -> AsyncGenerator[ExportedOrder]:
         """Stream the orders placed from `since` (aware) on; raises TransportFault when cut off."""
 
     async def fetch_order(self, order_id: OrderId) -> ExportedOrder:
@@ -145,7 +145,7 @@ class Marketplace(Protocol):
         with their `lines` where the account has multi-package shipping.
         """
 
-    def export_returns(self, since: datetime) -> AsyncIterator[ExportedReturn]:
+    def export_returns(self, since: datetime) -> AsyncGenerator[ExportedReturn]:
         """Stream the returns requested from `since` (aware) on; as export_orders."""
 
     async def fetch_return(self, return_id: ReturnId) -> ExportedReturn:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import (
@@ -14,15 +14,17 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from adapters.catalog.product import product_update
-from statemachine.facts import Refused
-from statemachine.model import ProductUpdate
+from statemachine.facts import Parcel, Refused
+from statemachine.model import ProductUpdate, ShippedItem
 
 MAX_BYTES = 1024 * 1024
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
+ServiceName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
 
 
@@ -44,8 +46,58 @@ class OrderCommand(Command):
 
 
 class OrderDecision(OrderCommand):
-    command: Literal["order.accept", "order.refuse", "order.cancel", "order.retry"]
+    command: Literal[
+        "order.accept",
+        "order.refuse",
+        "order.cancel",
+        "order.lost",
+        "order.undelivered",
+        "order.retry",
+    ]
     reason: Reason | None = None
+
+
+class ParcelItem(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    line: Annotated[int, Field(ge=1)]
+    quantity: Annotated[int, Field(ge=1)]
+
+
+class OrderParcel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    tracking_number: Text
+    shipping_service: ServiceName = ""
+    items: Annotated[list[ParcelItem], Field(min_length=1)]
+
+
+class OrderShip(OrderCommand):
+    """One parcel with all that is left to ship, or several with their items."""
+
+    command: Literal["order.ship"]
+    tracking_number: Text | None = None
+    shipping_service: ServiceName = ""
+    parcels: Annotated[list[OrderParcel] | None, Field(min_length=1)] = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.tracking_number is None) == (self.parcels is None):
+            raise ValueError("tracking_number: give it, or parcels with theirs, not both")
+        return self
+
+    def as_parcels(self) -> tuple[Parcel, ...]:
+        """The parcels as the core takes them."""
+        if self.parcels is None:
+            return (Parcel(self.tracking_number or "", self.shipping_service),)
+        return tuple(
+            Parcel(
+                parcel.tracking_number,
+                parcel.shipping_service,
+                tuple(ShippedItem(item.line, item.quantity) for item in parcel.items),
+            )
+            for parcel in self.parcels
+        )
 
 
 class OrderAcknowledge(OrderCommand):
@@ -98,6 +150,7 @@ class StockSet(Command):
 
 AnyCommand = (
     OrderDecision
+    | OrderShip
     | OrderAcknowledge
     | OrderFetch
     | ConnectionSync
@@ -170,8 +223,9 @@ def _explain(error: ValidationError) -> str:
         if problem["type"].startswith("union_tag"):
             allowed = str(problem.get("ctx", {}).get("expected_tags", ""))
             return f"command: missing or unknown; known are {allowed}"
-        where = ".".join(str(part) for part in problem["loc"][1:]) or "command"
-        parts.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}")
+        where = ".".join(str(part) for part in problem["loc"][1:])
+        said = problem["msg"].removeprefix("Value error, ")
+        parts.append(f"{where}: {said}" if where else said)
     return "; ".join(parts)
 
 
@@ -181,6 +235,7 @@ def reply_body(
     *,
     order: Mapping[str, Any] | None = None,
     error: Refused | None = None,
+    note: str | None = None,
 ) -> bytes:
     """The answer to a command: done, queued or refused."""
     reply: dict[str, Any] = {"id": command_id, "status": status}
@@ -188,4 +243,6 @@ def reply_body(
         reply["error"] = {"code": error.code, "message": error.message}
     if order is not None:
         reply["order"] = order
+    if note is not None:
+        reply["note"] = note
     return orjson.dumps(reply, default=str)

@@ -22,6 +22,7 @@ from daemon.command_messages import (
     OrderAcknowledge,
     OrderDecision,
     OrderFetch,
+    OrderShip,
     StockSet,
     UnreadableCommand,
     read_command,
@@ -182,7 +183,7 @@ class Lanes:
 
 def _key(command: AnyCommand) -> str:
     match command:
-        case OrderDecision() | OrderAcknowledge() | OrderFetch():
+        case OrderDecision() | OrderShip() | OrderAcknowledge() | OrderFetch():
             return f"{command.connection} {command.order_id}"
         case ConnectionSync() | ConnectionSwitch():
             return command.connection

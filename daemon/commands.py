@@ -22,6 +22,7 @@ from daemon.command_messages import (
     OrderAcknowledge,
     OrderDecision,
     OrderFetch,
+    OrderShip,
     StockSet,
     reply_body,
 )
@@ -37,9 +38,12 @@ from statemachine.facts import (
     AcknowledgeOrder,
     CancelOrder,
     Command,
+    LoseOrder,
     Refused,
     RefuseOrder,
     RetryOrder,
+    ShipOrder,
+    UndeliverOrder,
 )
 from statemachine.model import (
     ActionStatus,
@@ -125,7 +129,7 @@ class CommandDesk:
 
     async def _do(self, tx: Tx, command: AnyCommand) -> Reply:
         match command:
-            case OrderDecision() | OrderAcknowledge():
+            case OrderDecision() | OrderShip() | OrderAcknowledge():
                 return await self._on_order(tx, command)
             case ConnectionSync():
                 return await self._sync(tx, command)
@@ -143,13 +147,15 @@ class CommandDesk:
             case _:
                 assert_never(command)
 
-    async def _on_order(self, tx: Tx, command: OrderDecision | OrderAcknowledge) -> Reply:
+    async def _on_order(
+        self, tx: Tx, command: OrderDecision | OrderShip | OrderAcknowledge
+    ) -> Reply:
         connection = await _connection(tx, command.connection)
         order_id = OrderId(command.order_id)
         fact = _as_fact(command)
         changes = await take_step(tx, connection.settings, order_id, fact, self._clock())
         document = order_document(changes.order, connection.settings)
-        body = reply_body(command.id, changes.answer, order=document)
+        body = reply_body(command.id, changes.answer, order=document, note=changes.note)
         return Reply(changes.answer, body, changes)
 
     async def _sync(self, tx: Tx, command: ConnectionSync) -> Reply:
@@ -221,9 +227,11 @@ def _must_be_active(connection: Connection) -> None:
         )
 
 
-def _as_fact(command: OrderDecision | OrderAcknowledge) -> Command:
+def _as_fact(command: OrderDecision | OrderShip | OrderAcknowledge) -> Command:
     if isinstance(command, OrderAcknowledge):
         return AcknowledgeOrder(command.by, command.store_order_id)
+    if isinstance(command, OrderShip):
+        return ShipOrder(command.by, command.as_parcels())
     match command.command:
         case "order.accept":
             return AcceptOrder(command.by, command.reason)
@@ -231,6 +239,10 @@ def _as_fact(command: OrderDecision | OrderAcknowledge) -> Command:
             return RefuseOrder(command.by, command.reason)
         case "order.cancel":
             return CancelOrder(command.by, command.reason)
+        case "order.lost":
+            return LoseOrder(command.by, command.reason)
+        case "order.undelivered":
+            return UndeliverOrder(command.by, command.reason)
         case "order.retry":
             return RetryOrder(command.by)
         case _:

@@ -89,11 +89,13 @@ class Dispatcher:
             name = f"{action.kind} {action.connection} {action.order_id}"
             task = asyncio.create_task(self._act(action), name=name)
             self._running[task] = action
+            self._holdings.actions_in_hand.add(action.id)
             task.add_done_callback(self._done)
         return len(claimed)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._running.pop(task, None)
+        action = self._running.pop(task)
+        self._holdings.actions_in_hand.discard(action.id)
         self._database.wakeups.notify("actions")  # a place is free
 
     async def _act(self, action: ClaimedAction) -> None:
@@ -139,7 +141,7 @@ class Dispatcher:
             raise HoldLost("the hold on this action has run out; nothing was sent")
         fact: Fact
         try:
-            await account.for_actions.change_order(action.order_id, action.kind)
+            await self._change(account, action)
             fact = ActionCarriedOut(action.kind, action.requested_by, action.reason)
         except WrongChronology as error:
             await self._read_again(account, action)
@@ -149,6 +151,17 @@ class Dispatcher:
         except Rejected as error:
             fact = ActionRejected(action.kind, "rejected", error.message)
         await self._settle(account, action, fact)
+
+    async def _change(self, account: Account, action: ClaimedAction) -> None:
+        """The one call that changes the order; a shipment takes its parcels as they are now."""
+        if action.kind is not ActionKind.SHIP:
+            await account.for_actions.change_order(action.order_id, action.kind)
+            return
+        async with self._database.connection() as conn:
+            (order,) = await order_store.find(conn, action.order_id, action.connection)
+        await account.for_actions.change_order(
+            action.order_id, action.kind, order.shipments, order.facts.lines
+        )
 
     async def _settle(self, account: Account, action: ClaimedAction, fact: Fact) -> None:
         """Store the outcome: the action, and all that follows for the order, in one transaction."""

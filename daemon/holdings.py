@@ -1,8 +1,9 @@
 """What this process holds for a few seconds at a time: roles, looks and actions.
 
 All holds are renewed together every second and run out after HOLD, so whatever a crashed or frozen
-process held is taken over within seconds. `fresh` tells a worker whether its holds can still be
-trusted; nothing is sent to Spartoo otherwise.
+process held is taken over within seconds; so is what this process no longer works on but could not
+give back. `fresh` tells a worker whether its holds can still be trusted; nothing is sent to Spartoo
+otherwise.
 """
 
 import asyncio
@@ -16,8 +17,10 @@ import structlog
 from adapters.postgres import actions, leases, looks
 from adapters.postgres.database import Database
 from adapters.postgres.errors import PostgresError
+from adapters.postgres.looks import Look
 from daemon.metrics import Metrics
 from daemon.supervisor import Work, wait_or_stop
+from statemachine.model import ConnectionId
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +34,8 @@ class Holdings:
 
     def __init__(self, database: Database, metrics: Metrics):
         self.holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.looks_in_hand: set[tuple[ConnectionId, Look]] = set()
+        self.actions_in_hand: set[int] = set()
         self._database = database
         self._metrics = metrics
         self._epochs: dict[str, int] = {}
@@ -78,8 +83,8 @@ class Holdings:
             async with self._database.connection() as conn:
                 for role in ROLES:
                     await self._hold(role, await leases.hold(conn, role, self.holder, HOLD))
-                await looks.heartbeat(conn, self.holder, HOLD)
-                await actions.heartbeat(conn, self.holder, HOLD)
+                await looks.heartbeat(conn, self.holder, HOLD, self.looks_in_hand)
+                await actions.heartbeat(conn, self.holder, HOLD, self.actions_in_hand)
         except PostgresError as error:
             log.warning("holds not renewed", error=str(error))
             return

@@ -7,6 +7,7 @@ a look that is cut off anywhere is simply done again.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from datetime import time as time_of_day
 from typing import assert_never
@@ -52,7 +53,7 @@ class Poller:
         self._holdings = holdings
         self._metrics = metrics
         self._clock = clock
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], ClaimedLook] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop`; looks in hand are then given back where they stand."""
@@ -88,11 +89,13 @@ class Poller:
             return
         for look in claimed:
             task = asyncio.create_task(self._look(look), name=f"{look.look} {look.connection}")
-            self._running.add(task)
+            self._running[task] = look
+            self._holdings.looks_in_hand.add((look.connection, look.look))
             task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        look = self._running.pop(task)
+        self._holdings.looks_in_hand.discard((look.connection, look.look))
         self._database.wakeups.notify("looks")  # a place is free
 
     async def _look(self, look: ClaimedLook) -> None:
@@ -128,11 +131,12 @@ class Poller:
         start = None if look.look == Look.BACKFILL else _start(account)
         reading = Reading(settings, read_at=now, not_before=start)
         batch: list[ExportedOrder] = []
-        async for exported in account.for_looks.export_orders(since):
-            batch.append(exported)
-            if len(batch) == BATCH:
-                await self._ingest(reading, batch, tally)
-                batch = []
+        async with aclosing(account.for_looks.export_orders(since)) as orders:
+            async for exported in orders:
+                batch.append(exported)
+                if len(batch) == BATCH:
+                    await self._ingest(reading, batch, tally)
+                    batch = []
         if batch:
             await self._ingest(reading, batch, tally)
         return tally

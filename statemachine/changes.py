@@ -91,3 +91,4 @@ class Changes:
     reserved: Mapping[ProductId, int] = field(default_factory=dict)
     decided: Decision | None = None  # a decision taken in this step
     answer: Literal["done", "queued"] = "done"
+    note: str | None = None  # what the asker should know beside the answer

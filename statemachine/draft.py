@@ -44,6 +44,7 @@ class Draft:
         self._settled: dict[ActionKind, str] = {}
         self._reserved: dict[ProductId, int] = {}
         self._decided: Decision | None = None
+        self.note: str | None = None
 
     @property
     def silent(self) -> bool:
@@ -124,6 +125,14 @@ class Draft:
                 now = self.context.now
                 self._events.append(stock_event(after, -quantity, reason, now, self.order))
 
+    def stamp_shipments(self) -> None:
+        """The parcels are with the carrier."""
+        stamped = (
+            shipment if shipment.shipped_at else replace(shipment, shipped_at=self.context.now)
+            for shipment in self.order.shipments
+        )
+        self.set(shipments=tuple(stamped))
+
     def changed(self, changes: Sequence[Mapping[str, Any]]) -> None:
         """Address or items changed on the marketplace."""
         if not self.silent:
@@ -157,4 +166,5 @@ class Draft:
             reserved={p: n for p, n in self._reserved.items() if n},
             decided=self._decided,
             answer=answer,
+            note=self.note,
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from statemachine.model import ActionKind, MarketplaceOrder
+from statemachine.model import ActionKind, MarketplaceOrder, ShippedItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,39 @@ class RefuseOrder:
 
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
+    by: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A parcel as the store names it; without items it holds all that is in no other one."""
+
+    tracking_number: str
+    shipping_service: str
+    items: tuple[ShippedItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShipOrder:
+    """The order, or some of it, was given to the carrier."""
+
+    by: str
+    parcels: tuple[Parcel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoseOrder:
+    """The carrier has lost it."""
+
+    by: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UndeliverOrder:
+    """It came back: refused, not collected or wrong address."""
+
     by: str
     reason: str | None = None
 
@@ -75,7 +108,16 @@ class CatalogueChanged:
     """Products of a waiting order changed."""
 
 
-Command = AcceptOrder | RefuseOrder | CancelOrder | RetryOrder | AcknowledgeOrder
+Command = (
+    AcceptOrder
+    | RefuseOrder
+    | CancelOrder
+    | ShipOrder
+    | LoseOrder
+    | UndeliverOrder
+    | RetryOrder
+    | AcknowledgeOrder
+)
 Fact = Seen | Command | ActionCarriedOut | ActionRejected | AcceptedPublished | CatalogueChanged
 
 

@@ -11,7 +11,7 @@ from functools import cache
 
 from transitions import Machine, State
 
-from statemachine.model import OrderState, SpartooStatus
+from statemachine.model import ActionKind, OrderState, SpartooStatus
 
 
 class Trigger(StrEnum):
@@ -53,6 +53,30 @@ STATES_OF_STATUS: dict[int, frozenset[OrderState]] = {
     SpartooStatus.CANCELLED: frozenset({_S.CANCELLED}),
     SpartooStatus.LOST: frozenset({_S.LOST}),
     SpartooStatus.NOT_DELIVERED: frozenset({_S.UNDELIVERED}),
+}
+
+# What an action asks the marketplace for, the move that follows, and where that has happened.
+TRIGGER_OF = {
+    ActionKind.ACCEPT: Trigger.ACCEPT,
+    ActionKind.CANCEL: Trigger.CANCEL,
+    ActionKind.SHIP: Trigger.SHIP,
+    ActionKind.LOSE: Trigger.LOSE,
+    ActionKind.UNDELIVER: Trigger.UNDELIVER,
+}
+STATUS_WANTED = {
+    ActionKind.ACCEPT: SpartooStatus.IN_PREPARATION,
+    ActionKind.CANCEL: SpartooStatus.CANCELLED,
+    ActionKind.SHIP: SpartooStatus.SHIPPED,
+    ActionKind.LOSE: SpartooStatus.LOST,
+    ActionKind.UNDELIVER: SpartooStatus.NOT_DELIVERED,
+}
+_GIVEN_TO_CARRIER = frozenset({_S.SHIPPED, _S.LOST, _S.UNDELIVERED})
+FULFILLED = {
+    ActionKind.ACCEPT: _GIVEN_TO_CARRIER | {_S.ACCEPTED, _S.SYNCED},
+    ActionKind.CANCEL: frozenset({_S.CANCELLED}),
+    ActionKind.SHIP: _GIVEN_TO_CARRIER,
+    ActionKind.LOSE: frozenset({_S.LOST}),
+    ActionKind.UNDELIVER: frozenset({_S.UNDELIVERED}),
 }
 
 # What the marketplace can cause; holding, syncing and recording are ours alone.

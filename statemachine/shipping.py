@@ -5,21 +5,11 @@ Source: Koongo, "Default Shipping Service", "Allowed shipping services".
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from statemachine.connection import ConnectionSettings
-from statemachine.facts import Refused
+from statemachine.facts import Parcel, Refused
 from statemachine.model import Line, Order, Shipment, ShippedItem
 from statemachine.names import canonical_name
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """A parcel as the store names it; without items it holds all that is not in another one."""
-
-    tracking_number: str
-    shipping_service: str
-    items: tuple[ShippedItem, ...] = ()
 
 
 def allowed_service(name: str, settings: ConnectionSettings) -> str:

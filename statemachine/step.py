@@ -7,34 +7,25 @@ while it waits. Nothing here knows a clock, a database or a network.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import assert_never
 
 from statemachine.acceptance import (
     UNDECIDED,
     follow_decision,
     follow_items,
     is_open,
-    queue_acceptance,
     review,
 )
 from statemachine.changes import Changes
-from statemachine.connection import SyncedWhen, SyncLevel
+from statemachine.connection import SyncedWhen
 from statemachine.decision import decide
 from statemachine.differences import differences
 from statemachine.draft import Context, Draft
 from statemachine.facts import (
     AcceptedPublished,
-    AcceptOrder,
-    AcknowledgeOrder,
     ActionCarriedOut,
     ActionRejected,
-    CancelOrder,
     CatalogueChanged,
-    Command,
     Fact,
-    Refused,
-    RefuseOrder,
-    RetryOrder,
     Seen,
     UnknownStatus,
 )
@@ -42,20 +33,24 @@ from statemachine.model import (
     ActionKind,
     ActionStatus,
     ConnectionId,
-    MarketplaceOrder,
     Order,
     OrderState,
     SpartooStatus,
 )
-from statemachine.order import STATES_OF_STATUS, Trigger, path, target
+from statemachine.obeying import obey, sync_if_due
+from statemachine.order import (
+    FULFILLED,
+    STATES_OF_STATUS,
+    STATUS_WANTED,
+    TRIGGER_OF,
+    Trigger,
+    path,
+    target,
+)
 
 MARKETPLACE = "marketplace"
 BROKER = "broker"
 
-_STATUS_WANTED = {
-    ActionKind.ACCEPT: SpartooStatus.IN_PREPARATION,
-    ActionKind.CANCEL: SpartooStatus.CANCELLED,
-}
 _UNEXPECTED = "unexpected_status"
 
 
@@ -89,8 +84,6 @@ def step(order: Order, fact: Fact, context: Context) -> Changes:
     match fact:
         case Seen():
             return _seen(Draft(order, context), fact)
-        case AcceptOrder() | RefuseOrder() | CancelOrder() | RetryOrder() | AcknowledgeOrder():
-            return _commanded(Draft(order, context), fact)
         case ActionCarriedOut():
             return _carried_out(Draft(order, context), fact)
         case ActionRejected():
@@ -100,7 +93,7 @@ def step(order: Order, fact: Fact, context: Context) -> Changes:
         case CatalogueChanged():
             return _reviewed(Draft(order, context))
         case _:
-            assert_never(fact)
+            return obey(Draft(order, context), fact)
 
 
 # --- what the marketplace says -----------------------------------------------------------------
@@ -159,6 +152,8 @@ def _take(draft: Draft, trigger: Trigger, by: str, reason: str | None = None) ->
     """One transition with its stock movement."""
     if trigger is Trigger.ACCEPT:
         draft.reserve("order_accepted")  # before the move: its event names the products
+    elif trigger is Trigger.SHIP:
+        draft.stamp_shipments()
     draft.move(trigger, by, reason)
     if trigger is Trigger.CANCEL:
         draft.release("order_cancelled")
@@ -173,143 +168,24 @@ def _record(draft: Draft) -> None:
 
 def _settle_moot_actions(draft: Draft) -> None:
     """Actions, waiting or failed, that what was seen has fulfilled or made pointless."""
-    order = draft.order
-    if is_open(order, ActionKind.ACCEPT) and order.state not in UNDECIDED:
-        denied = order.facts.status in (SpartooStatus.VERIFIED, SpartooStatus.CANCELLED)
-        draft.settle(ActionKind.ACCEPT, ActionStatus.SUPERSEDED if denied else ActionStatus.DONE)
-        draft.solve(ActionKind.ACCEPT)
-    if is_open(order, ActionKind.CANCEL):
-        if order.state is OrderState.CANCELLED:
-            draft.settle(ActionKind.CANCEL, ActionStatus.DONE)
-            draft.solve(ActionKind.CANCEL)
-        elif order.waits_for(ActionKind.CANCEL) and target(order.state, Trigger.CANCEL) is None:
-            draft.settle(ActionKind.CANCEL, ActionStatus.FAILED)
-            message = f"too late to cancel: Spartoo says the order is {order.state}"
-            draft.trouble("wrong_chronology", message, ActionKind.CANCEL)
+    for kind, trigger in TRIGGER_OF.items():
+        if not is_open(draft.order, kind) or target(draft.order.state, trigger) is not None:
+            continue
+        granted = draft.order.facts.status != SpartooStatus.VERIFIED
+        if granted and draft.order.state in FULFILLED[kind]:
+            draft.settle(kind, ActionStatus.DONE)
+            draft.solve(kind)
+        elif kind is ActionKind.ACCEPT:
+            draft.settle(kind, ActionStatus.SUPERSEDED)
+            draft.solve(kind)
+        elif draft.order.waits_for(kind):
+            draft.settle(kind, ActionStatus.FAILED)
+            message = f"too late to {trigger}: Spartoo says the order is {draft.order.state}"
+            draft.trouble("wrong_chronology", message, kind)
 
 
 def _reviewed(draft: Draft) -> Changes:
     review(draft)
-    return draft.finish()
-
-
-# --- commands ----------------------------------------------------------------------------------
-
-
-def _commanded(draft: Draft, command: Command) -> Changes:
-    settings = draft.context.settings
-    if not settings.active:
-        raise Refused(
-            "connection_disabled", f"connection {settings.id} is disabled; activate it first"
-        )
-    if settings.sync_level is SyncLevel.STOCK_ONLY:
-        raise Refused(
-            "stock_only", f"connection {settings.id} synchronizes stock only (sync_level)"
-        )
-    match command:
-        case AcceptOrder():
-            return _accept(draft, command)
-        case RefuseOrder() | CancelOrder():
-            return _cancel(draft, command)
-        case RetryOrder():
-            return _retry(draft, command)
-        case AcknowledgeOrder():
-            return _acknowledge(draft, command)
-        case _:
-            assert_never(command)
-
-
-def _wrong_state(order: Order, wanted: str) -> Refused:
-    allowed = ["accept", "refuse"] if order.state in UNDECIDED else ["acknowledge"]
-    if target(order.state, Trigger.CANCEL) is not None:
-        allowed.append("cancel")
-    possible = ", ".join(allowed)
-    return Refused(
-        "wrong_state",
-        f"order {order.id} is {order.state}: it cannot be {wanted}; possible: {possible}",
-    )
-
-
-def _accept(draft: Draft, command: AcceptOrder) -> Changes:
-    order = draft.order
-    if order.state not in UNDECIDED:
-        raise _wrong_state(order, "accepted")
-    if order.waits_for(ActionKind.CANCEL):
-        raise Refused(
-            "wrong_state",
-            f"order {order.id} is {order.state} and being cancelled; possible: nothing",
-        )
-    if not order.waits_for(ActionKind.ACCEPT):
-        _withdraw(draft, ActionKind.CANCEL)
-        draft.set(touched_by=command.by, problem=None)
-        queue_acceptance(draft, command.by, command.reason)
-    return draft.finish("queued")
-
-
-def _cancel(draft: Draft, command: RefuseOrder | CancelOrder) -> Changes:
-    order = draft.order
-    refusing = isinstance(command, RefuseOrder)
-    if order.waits_for(ActionKind.CANCEL):
-        return draft.finish("queued")
-    if target(order.state, Trigger.CANCEL) is None:
-        raise _wrong_state(order, "refused" if refusing else "cancelled")
-    if refusing and order.state not in UNDECIDED:
-        raise _wrong_state(order, "refused")
-    _withdraw(draft, ActionKind.ACCEPT)
-    draft.set(touched_by=command.by, problem=None)
-    reason = command.reason or ("refused" if refusing else None)
-    draft.queue(ActionKind.CANCEL, command.by, reason)
-    return draft.finish("queued")
-
-
-def _withdraw(draft: Draft, kind: ActionKind) -> None:
-    """The opposite is wanted now: nothing of that action is to be tried any more."""
-    if is_open(draft.order, kind):
-        draft.settle(kind, ActionStatus.SUPERSEDED)
-
-
-def _retry(draft: Draft, command: RetryOrder) -> Changes:
-    """Failed actions are tried again; without one, the order is read again."""
-    order = draft.order
-    failed = [kind for kind, status in order.actions.items() if status is ActionStatus.FAILED]
-    if order.problem is None and not failed:
-        if ActionStatus.PENDING in order.actions.values():
-            return draft.finish("queued")
-        raise Refused("wrong_state", f"order {order.id} is {order.state}: nothing to retry")
-    draft.set(problem=None, touched_by=command.by)
-    wanted = [kind for kind in failed if _may_be_tried(order, kind)]
-    for kind in wanted:
-        if kind is ActionKind.ACCEPT:
-            queue_acceptance(draft, command.by)
-        else:
-            draft.queue(kind, command.by)
-    if not wanted:
-        draft.queue(ActionKind.FETCH, command.by)
-    return draft.finish("queued")
-
-
-def _may_be_tried(order: Order, kind: ActionKind) -> bool:
-    match kind:
-        case ActionKind.ACCEPT:
-            return order.state in UNDECIDED
-        case ActionKind.CANCEL:
-            return target(order.state, Trigger.CANCEL) is not None
-        case ActionKind.FETCH:
-            return True
-        case _:
-            assert_never(kind)
-
-
-def _acknowledge(draft: Draft, command: AcknowledgeOrder) -> Changes:
-    order, now = draft.order, draft.context.now
-    if order.state in UNDECIDED:
-        raise _wrong_state(order, "acknowledged")
-    draft.set(
-        store_order_id=command.store_order_id,
-        acknowledged_at=order.acknowledged_at or now,
-        known_at=min(order.known_at or now, now),
-    )
-    _sync_if_due(draft, command.by)
     return draft.finish()
 
 
@@ -319,13 +195,9 @@ def _acknowledge(draft: Draft, command: AcknowledgeOrder) -> Changes:
 def _carried_out(draft: Draft, fact: ActionCarriedOut) -> Changes:
     """The marketplace's word for our own action: the fact it asked for is now true."""
     draft.settle(fact.kind, ActionStatus.DONE)
-    if fact.kind is ActionKind.FETCH:
-        return draft.finish()
-    status = _STATUS_WANTED[fact.kind]
-    state = draft.order.state
-    trigger = Trigger.ACCEPT if fact.kind is ActionKind.ACCEPT else Trigger.CANCEL
-    if target(state, trigger) is not None:
-        facts: MarketplaceOrder = replace(draft.order.facts, status=status)
+    trigger = TRIGGER_OF.get(fact.kind)
+    if trigger is not None and target(draft.order.state, trigger) is not None:
+        facts = replace(draft.order.facts, status=STATUS_WANTED[fact.kind])
         draft.set(facts=facts, changed_at=draft.context.now, problem=None)
         _take(draft, trigger, fact.by, fact.reason)
         _settle_moot_actions(draft)
@@ -351,14 +223,5 @@ def _published(draft: Draft) -> Changes:
         draft.set(published_at=context.now)
     if context.settings.synced_when is SyncedWhen.PUBLISHED and order.known_at is None:
         draft.set(known_at=context.now + context.settings.store_lag)
-    _sync_if_due(draft, BROKER)
+    sync_if_due(draft, BROKER)
     return draft.finish()
-
-
-def _sync_if_due(draft: Draft, by: str) -> None:
-    """Synced is what the setting says it is, also when that changed on the way."""
-    order = draft.order
-    acknowledged = draft.context.settings.synced_when is SyncedWhen.ACKNOWLEDGED
-    due = order.acknowledged_at if acknowledged else order.published_at
-    if due is not None and order.state is OrderState.ACCEPTED:
-        draft.move(Trigger.SYNC, by)

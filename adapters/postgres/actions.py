@@ -1,6 +1,6 @@
 """Intentions for the marketplace: claimed by one dispatcher at a time, settled once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -79,9 +79,11 @@ async def claim(
     return sorted(claimed, key=lambda action: action.id)
 
 
-async def heartbeat(conn: "Conn", holder: str, hold: timedelta) -> set[int]:
-    """Keep all actions we hold for another while; those still ours."""
-    return {row["id"] for row in await conn.fetch(_SQL["heartbeat"], holder, hold)}
+async def heartbeat(
+    conn: "Conn", holder: str, hold: timedelta, in_hand: Collection[int]
+) -> set[int]:
+    """Keep the actions we work on for another while; those still ours."""
+    return {row["id"] for row in await conn.fetch(_SQL["heartbeat"], holder, hold, [*in_hand])}
 
 
 async def settle(

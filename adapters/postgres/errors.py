@@ -48,6 +48,7 @@ _UNAVAILABLE = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.ReadOnlySQLTransactionError,  # a standby, after a failover
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InternalClientError,  # the connection was cut while it changed hands
 )
 _CONFLICT = (
     asyncpg.SerializationError,

@@ -1,5 +1,6 @@
 """When each connection is looked at, and how it went."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -68,9 +69,12 @@ async def claim_due(tx: "Tx", holder: str, hold: timedelta, limit: int) -> list[
     return sorted(looks, key=lambda look: look.due_at)
 
 
-async def heartbeat(conn: "Conn", holder: str, hold: timedelta) -> set[tuple[ConnectionId, Look]]:
-    """Keep all looks we hold for another while; those still ours."""
-    rows = await conn.fetch(_SQL["heartbeat"], holder, hold)
+async def heartbeat(
+    conn: "Conn", holder: str, hold: timedelta, in_hand: Collection[tuple[ConnectionId, Look]]
+) -> set[tuple[ConnectionId, Look]]:
+    """Keep the looks we are making for another while; those still ours."""
+    of = [connection for connection, _ in in_hand]
+    rows = await conn.fetch(_SQL["heartbeat"], holder, hold, of, [look for _, look in in_hand])
     return {(row["connection"], Look(row["look"])) for row in rows}
 
 

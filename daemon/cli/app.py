@@ -1,5 +1,6 @@
 """The program: its groups of commands, and how every command ends."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -61,13 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = typer.main.get_command(app).main(
             arguments, prog_name="spartoo-sync", standalone_mode=False
         )
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except typer.Abort:
         print_error("not_confirmed", "nothing was done", as_json=as_json)
         return REFUSED
     except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stdout = None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
     except Exception as error:
         failure = failure_of(error)

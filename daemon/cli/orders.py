@@ -19,13 +19,13 @@ from daemon.cli.order_list import list_orders
 from daemon.cli.order_names import OrderName
 from daemon.cli.order_show import show_order
 from daemon.cli.order_why import why_order
-from daemon.command_messages import OrderDecision, OrderFetch, reply_body
+from daemon.command_messages import OrderDecision, OrderFetch, OrderShip, reply_body
 from daemon.commands import Reply
 from daemon.wiring import Parts
 
 group = typer.Typer(
     name="orders",
-    help="Orders: list and open them, see why they wait, accept, refuse, cancel, retry.",
+    help="Orders: list and open them, see why they wait, accept, refuse, ship, cancel, retry.",
     no_args_is_help=True,
 )
 command(group, "list")(list_orders)
@@ -59,6 +59,39 @@ async def cancel(invocation: Invocation, name: OrderName, reason: Reason = None)
 async def retry(invocation: Invocation, name: OrderName) -> None:
     """Try again what failed for an order that needs attention."""
     await _decide(invocation, name, "order.retry", None)
+
+
+@command(group, "ship")
+async def ship(
+    invocation: Invocation,
+    name: OrderName,
+    tracking: Annotated[str, typer.Option(help="The carrier's tracking number.")],
+    service: Annotated[
+        str, typer.Option(help="The shipping service; none, or one unknown: the default.")
+    ] = "",
+) -> None:
+    """Ship all that is left of an order in one parcel: Spartoo mails the customer the number.
+
+    Several parcels with their items are shipped by queue (order.ship, `parcels`).
+    """
+    async with invocation.parts() as parts:
+        async with parts.database.connection() as conn:
+            order = await find_order(conn, name)
+        asked = OrderShip(
+            command="order.ship",
+            id=command_id(),
+            by=asked_by(),
+            connection=order.connection,
+            order_id=order.id,
+            tracking_number=tracking,
+            shipping_service=service,
+        )
+        reply = await parts.desk.carry_out(asked)
+        about = f"{order.connection} {order.id}"
+        queued = f"ship {about}: stored, Spartoo is told next; `spartoo-sync orders show {about}`"
+        note = reply.changes.note if reply.changes else None
+        done = f"ship {about}: {note or 'done'}"
+        await tell(invocation, parts, reply, done, queued)
 
 
 async def _decide(

@@ -12,9 +12,13 @@ from statemachine.facts import (
     CancelOrder,
     CatalogueChanged,
     Command,
+    LoseOrder,
+    Parcel,
     Refused,
     RefuseOrder,
     RetryOrder,
+    ShipOrder,
+    UndeliverOrder,
 )
 from statemachine.model import ActionKind, ActionStatus, OrderState
 from statemachine.step import step
@@ -29,7 +33,19 @@ REFUSE_IT = RefuseOrder("eve")
 CANCEL_IT = CancelOrder("eve")
 ACKNOWLEDGE_IT = AcknowledgeOrder("store", "S-1")
 RETRY_IT = RetryOrder("eve")
-COMMANDS: list[Command] = [ACCEPT_IT, REFUSE_IT, CANCEL_IT, ACKNOWLEDGE_IT, RETRY_IT]
+SHIP_IT = ShipOrder("eve", (Parcel("T-1", "DPD"),))
+LOSE_IT = LoseOrder("eve")
+UNDELIVER_IT = UndeliverOrder("eve")
+COMMANDS: list[Command] = [
+    ACCEPT_IT,
+    REFUSE_IT,
+    CANCEL_IT,
+    SHIP_IT,
+    LOSE_IT,
+    UNDELIVER_IT,
+    ACKNOWLEDGE_IT,
+    RETRY_IT,
+]
 
 
 def refusal(story: Story, command: Command) -> Refused:
@@ -46,6 +62,9 @@ ALLOWED: dict[type[Command], set[S]] = {
     AcceptOrder: UNDECIDED,
     RefuseOrder: UNDECIDED,
     CancelOrder: UNDECIDED | {S.ACCEPTED, S.SYNCED},
+    ShipOrder: {S.ACCEPTED, S.SYNCED, S.SHIPPED, S.LOST, S.UNDELIVERED},
+    LoseOrder: {S.SHIPPED},
+    UndeliverOrder: {S.SHIPPED},
     AcknowledgeOrder: set(S) - UNDECIDED,
     RetryOrder: {S.NEW},  # where an action waits
 }
@@ -53,15 +72,18 @@ WANTED: dict[type[Command], str] = {
     AcceptOrder: "it cannot be accepted",
     RefuseOrder: "it cannot be refused",
     CancelOrder: "it cannot be cancelled",
+    ShipOrder: "it cannot be shipped",
+    LoseOrder: "it cannot be reported lost",
+    UndeliverOrder: "it cannot be reported undelivered",
     AcknowledgeOrder: "it cannot be acknowledged",
     RetryOrder: "nothing to retry",
 }
 POSSIBLE = {
     S.NEW: "accept, refuse, cancel",
     S.PENDING_MANUAL: "accept, refuse, cancel",
-    S.ACCEPTED: "acknowledge, cancel",
-    S.SYNCED: "acknowledge, cancel",
-    S.SHIPPED: "acknowledge",
+    S.ACCEPTED: "acknowledge, ship, cancel",
+    S.SYNCED: "acknowledge, ship, cancel",
+    S.SHIPPED: "acknowledge, lost, undelivered",
     S.CANCELLED: "acknowledge",
     S.LOST: "acknowledge",
     S.UNDELIVERED: "acknowledge",
@@ -72,7 +94,8 @@ POSSIBLE = {
 def test_a_command_is_obeyed_or_refused_by_the_state(state: S, command: Command) -> None:
     story = reach(state)
     if state in ALLOWED[type(command)]:
-        expected = "done" if isinstance(command, AcknowledgeOrder) else "queued"
+        recorded = isinstance(command, ShipOrder) and state not in {S.ACCEPTED, S.SYNCED}
+        expected = "done" if recorded or isinstance(command, AcknowledgeOrder) else "queued"
         assert story.does(command).last.answer == expected
         return
     refused = refusal(story, command)

@@ -31,6 +31,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "product_id_attribute": "id",
         "sync_from": None,
         "default_shipping_service": None,
+        "shipping_aliases": {},
         "shipping_services": [
             "Colissimo",
             "Chronopost",

@@ -120,9 +120,9 @@ returning
     a.held_until
 
 -- name: heartbeat
--- Still at work on what we hold.
+-- Still at work on these.
 update actions set held_until = clock_timestamp() + $2::interval
-where holder = $1 and status = 'pending'
+where holder = $1 and status = 'pending' and id = any ($3::bigint[])
 returning id
 
 -- name: settle

@@ -28,9 +28,11 @@ where l.connection = t.connection and l.look = t.look
 returning l.connection, l.look, l.cursor, l.since, l.epoch, l.failures, l.due_at
 
 -- name: heartbeat
--- Still looking.
+-- Still making these.
 update looks set held_until = clock_timestamp() + $2::interval
-where holder = $1
+where
+    holder = $1
+    and (connection, look) in (select * from unnest($3::text[], $4::text[]))
 returning connection, look, epoch
 
 -- name: finish

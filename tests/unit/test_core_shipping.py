@@ -1,0 +1,224 @@
+"""Shipping: which service, which parcels, and what becomes of the order."""
+
+import pytest
+
+from statemachine.facts import (
+    ActionCarriedOut,
+    ActionRejected,
+    CancelOrder,
+    LoseOrder,
+    Parcel,
+    Refused,
+    RetryOrder,
+    ShipOrder,
+    UndeliverOrder,
+)
+from statemachine.model import ActionKind, ActionStatus, OrderState, ShippedItem
+from statemachine.shipping import allowed_service
+from statemachine.step import step
+from tests.unit.builders import NOW, Story, line, product, reach, settings
+
+S = OrderState
+SHIP = ActionKind.SHIP
+
+
+def ship(*parcels: Parcel) -> ShipOrder:
+    return ShipOrder("store", parcels or (Parcel("T-1", "DPD"),))
+
+
+def two_lines() -> Story:
+    """An accepted order of one shoe of line 1 and two of line 2."""
+    lines = line(1, "10001"), line(2, "10002", quantity=2)
+    story = Story(product("10001", stock=9), product("10002", stock=9)).seen(*lines)
+    return story.does(ActionCarriedOut(ActionKind.ACCEPT, "automatic"))
+
+
+def event_types(story: Story) -> list[str]:
+    return [str(event.type) for event in story.last.events]
+
+
+# --- services ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "service"),
+    [
+        ("Mondial Relay", "Mondial Relay"),
+        ("mondial-relay", "Mondial Relay"),
+        ("MONDIALRELAY", "Mondial Relay"),
+        ("Colíssimo", "Colissimo"),
+        ("Post parcel", "La Poste"),
+        ("POST  PARCEL", "La Poste"),
+    ],
+)
+def test_names_are_matched_without_case_accents_or_spacing_and_by_alias(
+    asked: str, service: str
+) -> None:
+    known = settings(
+        shipping_services=("Colissimo", "Mondial Relay", "La Poste"),
+        shipping_aliases={"post parcel": "la poste"},
+    )
+    assert allowed_service(asked, known) == service
+
+
+def test_an_unknown_service_is_the_default() -> None:
+    assert allowed_service("Pigeon", settings(default_shipping_service="dpd")) == "DPD"
+
+
+def test_an_unknown_service_without_default_is_refused_with_the_allowed_names() -> None:
+    with pytest.raises(Refused) as refused:
+        allowed_service("Pigeon", settings(shipping_services=("DPD", "GLS")))
+    assert refused.value.code == "no_shipping_service"
+    assert "'Pigeon'" in refused.value.message
+    assert refused.value.message.endswith("allowed: DPD, GLS")
+
+
+# --- one parcel ----------------------------------------------------------------------------------
+
+
+def test_shipping_waits_for_the_marketplace() -> None:
+    story = reach(S.SYNCED).does(ship())
+    assert (story.order.state, story.last.answer) == (S.SYNCED, "queued")
+    assert [action.kind for action in story.last.actions] == [SHIP]
+    (shipment,) = story.order.shipments
+    assert (shipment.tracking_number, shipment.shipping_service) == ("T-1", "DPD")
+    assert shipment.shipped_at is None
+
+
+def test_the_order_is_shipped_when_the_marketplace_says_so() -> None:
+    story = reach(S.SYNCED).does(ship()).does(ActionCarriedOut(SHIP, "store"))
+    assert story.order.state is S.SHIPPED
+    assert story.order.facts.status == 3
+    assert event_types(story) == ["order.shipped"]
+    assert story.order.shipments[0].shipped_at is not None
+    assert story.last.events[0].data["order"]["shipments"] == story.order.shipments
+
+
+def test_the_same_number_again_adds_nothing() -> None:
+    story = reach(S.SYNCED).does(ship()).does(ship())
+    assert (story.last.answer, story.last.touched) == ("queued", False)
+    story.does(ActionCarriedOut(SHIP, "store")).does(ship())
+    assert (story.last.answer, story.last.touched) == ("done", False)
+
+
+def test_another_number_after_shipping_corrects_the_record() -> None:
+    story = reach(S.SYNCED).does(ship()).does(ActionCarriedOut(SHIP, "store"))
+    story.does(ship(Parcel("T-2", "GLS")))
+    assert story.last.answer == "done"
+    assert story.last.actions == ()
+    assert [s.tracking_number for s in story.order.shipments] == ["T-2"]
+    assert event_types(story) == ["order.changed"]
+    assert story.last.note is not None
+    assert "Spartoo keeps the first tracking number" in story.last.note
+    assert "T-1" in story.last.note
+
+
+def test_another_number_before_it_was_sent_is_the_one_that_is_sent() -> None:
+    story = reach(S.SYNCED).does(ship()).does(ship(Parcel("T-2", "GLS")))
+    assert (story.last.answer, story.last.actions) == ("queued", ())
+    assert [s.tracking_number for s in story.order.shipments] == ["T-2"]
+
+
+# --- several parcels -----------------------------------------------------------------------------
+
+
+def test_the_order_is_shipped_only_when_every_unit_is_in_a_parcel() -> None:
+    story = two_lines()
+    story.does(ship(Parcel("T-1", "DPD", (ShippedItem(1, 1), ShippedItem(2, 1)))))
+    assert (story.last.answer, story.last.actions) == ("done", ())
+    assert event_types(story) == ["order.changed"]
+    story.does(ship(Parcel("T-2", "DPD", (ShippedItem(2, 1),))))
+    assert [action.kind for action in story.last.actions] == [SHIP]
+    assert [s.tracking_number for s in story.order.shipments] == ["T-1", "T-2"]
+
+
+def test_a_parcel_without_items_holds_the_rest() -> None:
+    story = two_lines()
+    first = Parcel("T-1", "DPD", (ShippedItem(2, 1),))
+    story.does(ship(first, Parcel("T-2", "DPD")))
+    assert story.order.shipments[1].items == (ShippedItem(1, 1), ShippedItem(2, 1))
+    assert story.last.answer == "queued"
+
+
+@pytest.mark.parametrize(
+    ("items", "said"),
+    [
+        ((ShippedItem(3, 1),), "1 units of line 3, 0 of it are left to ship"),
+        ((ShippedItem(2, 3),), "3 units of line 2, 2 of it are left to ship"),
+        ((ShippedItem(2, 2), ShippedItem(2, 1)), "3 units of line 2, 2 of it are left to ship"),
+    ],
+)
+def test_items_that_were_not_ordered_are_refused(items: tuple[ShippedItem, ...], said: str) -> None:
+    story = two_lines()
+    with pytest.raises(Refused) as refused:
+        step(story.order, ship(Parcel("T-1", "DPD", items)), story.context())
+    assert refused.value.code == "bad_command"
+    assert said in refused.value.message
+    assert story.order.shipments == ()
+
+
+# --- crossing ------------------------------------------------------------------------------------
+
+
+def test_a_shipment_that_crosses_a_cancellation_needs_a_person() -> None:
+    story = reach(S.SYNCED).does(ship()).seen(status=41, modified_at=NOW)
+    assert story.order.state is S.CANCELLED
+    assert story.order.actions[SHIP] is ActionStatus.FAILED
+    assert story.order.problem is not None
+    assert story.order.problem.code == "wrong_chronology"
+    assert event_types(story)[-1] == "order.problem"
+
+
+def test_a_shipment_in_the_back_office_fulfils_ours() -> None:
+    story = reach(S.SYNCED).does(ship()).seen(status=3, modified_at=NOW)
+    assert story.order.state is S.SHIPPED
+    assert story.order.actions[SHIP] is ActionStatus.DONE
+    assert story.order.shipments[0].shipped_at is not None
+
+
+def test_what_is_being_shipped_cannot_be_cancelled() -> None:
+    story = reach(S.SYNCED).does(ship())
+    with pytest.raises(Refused, match="being shipped"):
+        step(story.order, CancelOrder("eve"), story.context())
+
+
+def test_what_is_being_cancelled_cannot_be_shipped() -> None:
+    story = reach(S.SYNCED).does(CancelOrder("eve"))
+    with pytest.raises(Refused, match="being cancelled"):
+        step(story.order, ship(), story.context())
+
+
+def test_a_rejected_shipment_can_be_tried_again() -> None:
+    story = reach(S.SYNCED).does(ship())
+    story.does(ActionRejected(SHIP, "rejected", "no such carrier"))
+    assert story.order.problem is not None
+    story.does(RetryOrder("eve"))
+    assert [action.kind for action in story.last.actions] == [SHIP]
+    assert story.order.problem is None
+
+
+# --- afterwards ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "state", "status"),
+    [
+        (LoseOrder("eve"), ActionKind.LOSE, S.LOST, 45),
+        (UndeliverOrder("eve"), ActionKind.UNDELIVER, S.UNDELIVERED, 47),
+    ],
+)
+def test_a_shipped_order_is_lost_or_comes_back(
+    command: LoseOrder | UndeliverOrder, kind: ActionKind, state: OrderState, status: int
+) -> None:
+    story = reach(S.SHIPPED).does(command)
+    assert (story.last.answer, story.order.state) == ("queued", S.SHIPPED)
+    story.does(command)
+    assert (story.last.answer, story.last.touched) == ("queued", False)
+    story.does(ActionCarriedOut(kind, "eve"))
+    assert (story.order.state, story.order.facts.status) == (state, status)
+
+
+def test_an_order_is_not_reported_lost_and_undelivered() -> None:
+    story = reach(S.SHIPPED).does(LoseOrder("eve"))
+    with pytest.raises(Refused, match="being reported lost"):
+        step(story.order, UndeliverOrder("eve"), story.context())
