@@ -57,6 +57,8 @@ async def _apply(tx: Tx, parts: Parts, declared: DeclaredConnection, now: dateti
         return False
     settings = wanted.model_copy(update={"active": known.settings.active})
     known = await connections.update(tx, parts.cipher, settings, api_key=key)
+    if not same_key and known.suspended_reason == "bad_key":
+        await connections.resume(tx, connection_id, "by_command", "new API key", now)
     await _switch(tx, parts, known, now, active=wanted.active)
     return True
 

@@ -67,8 +67,10 @@ class DaemonProcess:
     def _note(self, line: bytes) -> None:
         try:
             entry: dict[str, Any] = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            entry = {"event": line.decode(errors="replace").rstrip(), "level": "error"}
+        except orjson.JSONDecodeError:  # not a log: a traceback's
+            self._last = line.decode(errors="replace").rstrip()
+            self._warn(self._last)
+            return
         self._last = str(entry.get("event"))
         if entry.get("event") == "listening" and not self._listening.done():
             self._listening.set_result(entry["url"])

@@ -1,18 +1,17 @@
 """The servers a demo needs: given by the environment and empty, or private and gone afterwards."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from adapters.postgres import connections, migrate
 from adapters.postgres.database import Database
-from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.rabbitmq.connection import Broker
 from adapters.rabbitmq.node import PrivateRabbitMQ
 from adapters.rabbitmq.topology import ORDERS, declare
 from daemon.demo.failed import DemoFailed
 from daemon.settings import Settings
+from daemon.wiring import embedded_postgres
 
 
 @asynccontextmanager
@@ -21,13 +20,8 @@ async def postgres(settings: Settings, directory: Path) -> AsyncIterator[str]:
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
-    embedded = EmbeddedPostgres(directory)
-    starting = asyncio.create_task(embedded.start())
-    try:
-        yield await asyncio.shield(starting)
-    finally:
-        await asyncio.wait({starting})  # a thread starts it: it cannot be stopped before
-        await embedded.stop()
+    async with embedded_postgres(directory) as dsn:
+        yield dsn
 
 
 @asynccontextmanager

@@ -29,6 +29,7 @@ from statemachine.model import CatalogId
 AUTOMATIC, BY_HAND = "shoes-fr", "shoes-de"
 ORDERS_PER_SECOND = 1.0
 _INITIAL_ORDERS = 6
+_SEED = 4  # both accounts are among the first orders, with good ones, cheap ones and sold-out ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def _marketplace(keys: dict[str, str]) -> SimulatorConfig:
         accounts=tuple(AccountConfig(name=name, key=key) for name, key in keys.items()),
         rate=ORDERS_PER_SECOND,
         initial_orders=_INITIAL_ORDERS,
-        seed=secrets.randbelow(2**31),
+        seed=_SEED,
     )
 
 

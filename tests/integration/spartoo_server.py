@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from aiohttp import ClientSession, web
 
 from adapters.spartoo import CallReport, SpartooMarketplace
-from adapters.spartoo.client import Timeouts
+from adapters.spartoo.calls import Timeouts
 from statemachine.connection import ConnectionSettings
 from statemachine.model import OrderId
 

@@ -83,9 +83,17 @@ async def test_a_heartbeat_keeps_what_is_held(db: Database) -> None:
     await queue(db, "1")
     (action,) = await claim(db, hold=timedelta(0))
     async with db.connection() as conn:
-        await actions.heartbeat(conn, "me", HOLD)
+        assert await actions.heartbeat(conn, "me", HOLD, [action.id]) == {action.id}
     assert await claim(db, "you") == []
     assert await settle(db, action, ActionStatus.DONE)
+
+
+async def test_what_nobody_works_on_any_more_runs_out(db: Database) -> None:
+    await queue(db, "1")
+    await claim(db, hold=timedelta(0))
+    async with db.connection() as conn:
+        assert await actions.heartbeat(conn, "me", HOLD, []) == set()
+    assert len(await claim(db, "you")) == 1
 
 
 async def test_an_orders_actions_go_one_after_the_other(db: Database) -> None:

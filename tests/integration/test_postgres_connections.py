@@ -179,8 +179,9 @@ async def test_a_heartbeat_keeps_looks_and_release_frees_them(db: Database) -> N
     await add_connection(db, settings())
     mine = await claim(db, hold=timedelta(0))
     async with db.connection() as conn:
-        held = await looks.heartbeat(conn, "me", HOLD)
-        assert held == {(look.connection, look.look) for look in mine}
+        in_hand = {(look.connection, look.look) for look in mine}
+        assert await looks.heartbeat(conn, "me", HOLD, in_hand) == in_hand
+        assert await looks.heartbeat(conn, "me", HOLD, []) == set()
         assert await claim(db, "you") == []
         await looks.release(conn, "me")
     assert len(await claim(db, "you")) == 2

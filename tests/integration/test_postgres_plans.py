@@ -36,6 +36,17 @@ select
     case when n % 100 = 0 then 'pending' else 'done' end, now() - make_interval(mins => n), now(),
     case when n % 100 <> 0 then now() end
 from generate_series(1, 30000) as n;
+insert into returns (
+    return_id, connection, order_id, state, spartoo_status, requested_at, facts, has_label,
+    first_seen_at, changed_at
+)
+select
+    to_char(n, 'FM000000'), 'shop-' || n % 20, to_char(n, 'FM000000'), 'requested', 2,
+    now() - make_interval(mins => n), '{}', false, now(), now()
+from generate_series(1, 30000) as n;
+insert into return_history (connection, return_id, to_state, trigger, requested_by, at)
+select 'shop-' || n % 20, to_char(n, 'FM000000'), 'requested', 'see', 'marketplace', now()
+from generate_series(1, 30000) as n;
 insert into order_history (connection, order_id, to_state, trigger, requested_by, at)
 select 'shop-' || n % 20, to_char(n, 'FM000000'), 'new', 'see', 'marketplace', now()
 from generate_series(1, 30000) as n;
@@ -51,16 +62,25 @@ select 'default', 'p' || n, now() from generate_series(1, 30) as n;
 update relay set position = 29900;
 analyze;
 """
-BIG = {"orders", "events", "actions", "order_history", "products", "reservations"}
+BIG = {
+    "orders",
+    "events",
+    "actions",
+    "order_history",
+    "products",
+    "reservations",
+    "returns",
+    "return_history",
+}
 SHOP = "shop-1"
 IDS = ["000001", "000021", "000041"]
 NOTHING = (None,) * 3
 CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("actions", "claim", ("me", HOLD, 8, 64)),
     ("actions", "next_due", ()),
-    ("actions", "heartbeat", ("me", HOLD)),
+    ("actions", "heartbeat", ("me", HOLD, [1, 2])),
     ("actions", "settle", (1, "me", "done", None)),
-    ("actions", "find", (SHOP, "000001")),
+    ("actions", "find", (SHOP, "000001", False)),
     ("actions", "pending", ()),
     ("events", "after", (29900, 500)),
     ("events", "after_of_order", (0, 500, None, None, "000001")),
@@ -83,6 +103,15 @@ CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("catalog", "ids_by_attribute", ("default", "color", ["c1", "c2"])),
     ("catalog", "page", ("default", None, "p5", 50)),
     ("catalog", "waiting_for", (["default"], ["p200"])),
+    ("returns", "lock", (SHOP, IDS)),
+    ("returns", "read", (SHOP, IDS)),
+    ("returns", "find", ("000001", None)),
+    ("returns", "of_order", (SHOP, "000001")),
+    ("returns", "history", (SHOP, "000001")),
+    ("returns", "fingerprints", (SHOP, IDS, IDS)),
+    ("returns", "page", (SHOP, *NOTHING, *NOTHING, 50)),
+    ("returns", "page", (None, *NOTHING, *NOTHING, 50)),
+    ("returns", "page", (SHOP, *NOTHING, NOW, "000001", SHOP, 50)),
     ("reservations", "live", ("default", ["p1", "p2"])),
 ]
 

@@ -180,6 +180,7 @@ async def test_the_ledger_is_read_on_from_where_one_was(control: Control) -> Non
                 "fields": {"oID": order_id, "statut": "2"},
                 "code": 1,
                 "order_id": order_id,
+                "return_id": None,
                 "status_before": 11,
                 "status_after": 2,
                 "changed": True,

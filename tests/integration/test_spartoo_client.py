@@ -147,7 +147,13 @@ class TestReading:
 
 class TestChanging:
     @pytest.mark.parametrize(
-        ("kind", "status"), [(ActionKind.ACCEPT, "2"), (ActionKind.CANCEL, "41")]
+        ("kind", "status"),
+        [
+            (ActionKind.ACCEPT, "2"),
+            (ActionKind.CANCEL, "41"),
+            (ActionKind.LOSE, "45"),
+            (ActionKind.UNDELIVER, "47"),
+        ],
     )
     async def test_what_is_sent(self, spartoo: Spartoo, kind: ActionKind, status: str) -> None:
         await spartoo.client().change_order(ORDER, kind)
@@ -159,13 +165,10 @@ class TestChanging:
         ]
         assert spartoo.before == ["xml_maj_orders"]
 
-    async def test_a_tracking_number_goes_with_it(self, spartoo: Spartoo) -> None:
-        await spartoo.client().change_order(ORDER, ActionKind.ACCEPT, "1Z 9&é")
-        assert spartoo.asked[0][1]["tracking_number"] == "1Z 9&é"
-
-    async def test_fetching_changes_nothing(self, spartoo: Spartoo) -> None:
-        with pytest.raises(ValueError, match="changes nothing"):
-            await spartoo.client().change_order(ORDER, ActionKind.FETCH)
+    @pytest.mark.parametrize("kind", [ActionKind.FETCH, ActionKind.RETURN_ACCEPT])
+    async def test_what_changes_no_order(self, spartoo: Spartoo, kind: ActionKind) -> None:
+        with pytest.raises(ValueError, match="changes no order"):
+            await spartoo.client().change_order(ORDER, kind)
         assert spartoo.asked == []
 
     async def test_an_answer_without_code_leaves_the_outcome_unknown(

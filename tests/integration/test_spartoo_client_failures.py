@@ -17,7 +17,7 @@ from adapters.ports import (
     WrongChronology,
 )
 from adapters.spartoo import SpartooMarketplace
-from adapters.spartoo.client import Timeouts
+from adapters.spartoo.calls import Timeouts
 from statemachine.connection import ConnectionSettings
 from statemachine.model import ActionKind
 from tests.integration.spartoo_server import (
