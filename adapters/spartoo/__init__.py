@@ -1,7 +1,10 @@
 """Spartoo: its web services as a marketplace adapter (ports.Marketplace)."""
 
-from adapters.spartoo.client import CHANGE_ORDER, EXPORT_ORDERS, CallReport, SpartooMarketplace
+from adapters.spartoo.calls import CallReport
+from adapters.spartoo.client import CHANGE_ORDER, EXPORT_ORDERS, SpartooMarketplace
+from adapters.spartoo.label import check_label
 from adapters.spartoo.order import SpartooOrder
+from adapters.spartoo.rma import SpartooReturn
 from adapters.spartoo.sites import SITES, UnknownSite
 
 __all__ = [
@@ -11,5 +14,7 @@ __all__ = [
     "CallReport",
     "SpartooMarketplace",
     "SpartooOrder",
+    "SpartooReturn",
     "UnknownSite",
+    "check_label",
 ]

@@ -63,10 +63,15 @@ def find_root(text: bytes) -> int | None:
     return None
 
 
+def answers_in(element: etree._Element) -> list[Answer]:
+    """Every result code inside the element, in its order."""
+    found = map(_answer_in, element.iter("errors", "error", "statut"))
+    return [answer for answer in found if answer is not None]
+
+
 def find_result(root: etree._Element) -> Answer:
     """The code that counts: the first negative one, else the first."""
-    found = map(_answer_in, root.iter("errors", "error", "statut"))
-    answers = [answer for answer in found if answer is not None]
+    answers = answers_in(root)
     negative = (answer for answer in answers if answer.code is not None and answer.code < 0)
     return next(negative, answers[0] if answers else Answer(None))
 
@@ -82,13 +87,21 @@ def _answer_in(element: etree._Element) -> Answer | None:
 
 def read_answer(body: bytes) -> Answer:
     """The result of a call that changes something; raises TransportFault where it is unknown."""
+    answer = find_result(read_root(body))
+    if answer.code is None:
+        raise transport_fault(BadAnswer("XML without a result code"), body)
+    return answer
+
+
+def read_root(body: bytes) -> etree._Element:
+    """The root element of an answer; raises TransportFault where that is no XML."""
     try:
-        return _read(body)
+        return _parse(body)
     except BadAnswer as error:
         raise transport_fault(error, body) from None
 
 
-def _read(body: bytes) -> Answer:
+def _parse(body: bytes) -> etree._Element:
     if not body.strip():
         raise BadAnswer("an empty answer")
     text = AnswerText()
@@ -97,10 +110,6 @@ def _read(body: bytes) -> Answer:
     if start is None:
         raise BadAnswer("no XML")
     try:
-        root = etree.fromstring(clean[start:], _PARSER)
+        return etree.fromstring(clean[start:], _PARSER)
     except etree.XMLSyntaxError:
         raise BadAnswer("cut-off or malformed XML") from None
-    answer = find_result(root)
-    if answer.code is None:
-        raise BadAnswer("XML without a result code")
-    return answer

@@ -1,83 +1,69 @@
-"""One account on one country site: the calls, their time limits, and what their failures mean."""
+"""ports.Marketplace for Spartoo: which service does what, and what is sent there."""
 
-import re
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-import structlog
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+from aiohttp import ClientSession
 
-from adapters.ports import MarketplaceError, NotFound, TransportFault
-from adapters.spartoo.answer import KEPT_FOR_DIAGNOSIS, Answer, read_answer
-from adapters.spartoo.codec import ExportReader
-from adapters.spartoo.errors import code_label, error_for
+from adapters.ports import Label, NotFound, Rejected, StockLevel, TransportFault
+from adapters.spartoo.answer import find_result, read_root
+from adapters.spartoo.calls import (
+    CHUNK,
+    Call,
+    CallReport,
+    Fields,
+    Timeouts,
+    WebServices,
+    read,
+    settle,
+    settle_export,
+)
+from adapters.spartoo.codec import ExportReader, ItemForm, orders, returns
+from adapters.spartoo.element import ExportedElement
+from adapters.spartoo.label import check_label
 from adapters.spartoo.order import SpartooOrder
-from adapters.spartoo.sites import base_url, find_site
+from adapters.spartoo.parcels import packages_xml
+from adapters.spartoo.rma import SpartooReturn
+from adapters.spartoo.sites import find_site
+from adapters.spartoo.slip import (
+    LARGEST_ANSWER_WITH_SLIP,
+    LARGEST_SLIP,
+    check_slip,
+    decode_slip,
+    find_slip,
+    is_link,
+    slip_request,
+)
+from adapters.spartoo.stock import StockBatch, stock_batches
 from statemachine.connection import ConnectionSettings
-from statemachine.model import ActionKind, OrderId, SpartooStatus
-
-log = structlog.get_logger(__name__)
+from statemachine.model import ActionKind, Line, OrderId, ReturnId, Shipment, SpartooStatus
+from statemachine.returns import ReturnStatus
 
 EXPORT_ORDERS = "xml_export_orders"
 CHANGE_ORDER = "xml_maj_orders"
+EXPORT_RETURNS = "xml_export_returns"
+CHANGE_RETURN = "xml_maj_returns"
+DELIVERY_SLIP = "xml_export_bl"
+PUSH_STOCK = "xml_maj_stock_batch"
 
-_OK = 200
-_REDIRECTS = range(300, 400)
-_STATUSES = range(100, 600)
-_ABANDONED = "abandoned"
 _NOT_FOUND = -6
-_CHUNK = 1 << 16
-_LARGEST_ANSWER = 1 << 20  # bytes of an answer that is not an export
-_SHOWN = 500  # characters of what came that a fault keeps
-_STATUS_OF = {
+_ORDER_STATUS = {
     ActionKind.ACCEPT: SpartooStatus.IN_PREPARATION,
+    ActionKind.SHIP: SpartooStatus.SHIPPED,
     ActionKind.CANCEL: SpartooStatus.CANCELLED,
+    ActionKind.LOSE: SpartooStatus.LOST,
+    ActionKind.UNDELIVER: SpartooStatus.NOT_DELIVERED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class CallReport:
-    """One call to a web service, for metrics. `code` is one of a bounded set.
-
-    A result code ("1", "-429", "other", "none"), "http_503", "timeout", "connection", "bad_xml",
-    or "abandoned" when the caller stopped before the end.
-    """
-
-    service: str
-    code: str
-    seconds: float
-
-
-class Timeouts(NamedTuple):
-    """Seconds: to connect, for a whole change, between data of an export, for a whole export.
-
-    The last is there for an answer that drips for ever; it counts the caller's own time too.
-    """
-
-    connect: float = 10
-    change: float = 30
-    export_read: float = 30
-    export: float = 3600
-
-
+_RETURN_STATUS = {
+    ActionKind.RETURN_REFUSE: ReturnStatus.REFUSED,
+    ActionKind.RETURN_ACCEPT: ReturnStatus.ACCEPTED,
+}
 _TIMEOUTS = Timeouts()
 
-
-class _Call:
-    """What is known of a call under way: the result code as soon as there is one."""
-
-    def __init__(self, service: str):
-        self.service = service
-        self.code = _ABANDONED
-        self._started = time.monotonic()
-
-    def report(self) -> CallReport:
-        return CallReport(self.service, self.code, time.monotonic() - self._started)
+T = TypeVar("T", bound=ExportedElement)
 
 
 class SpartooMarketplace:
@@ -97,185 +83,175 @@ class SpartooMarketplace:
         before_call: Callable[[str], Awaitable[None]] | None = None,
         timeouts: Timeouts = _TIMEOUTS,
     ):
-        self._session = session
-        self._site = settings.site
-        self._base_url = (settings.base_url or base_url(settings.site)).rstrip("/")
-        self._zone = ZoneInfo(settings.timezone)
-        self._currency = settings.currency or find_site(settings.site).currency
-        self._api_key = api_key
-        self._on_call = on_call
-        self._before_call = before_call
-        self._export_timeout = ClientTimeout(
-            total=timeouts.export, sock_connect=timeouts.connect, sock_read=timeouts.export_read
+        zone = ZoneInfo(settings.timezone)
+        self._zone = zone
+        self._orders = orders(zone, settings.currency or find_site(settings.site).currency)
+        self._returns = returns(zone)
+        self._multi_package = settings.multi_package
+        self._services = WebServices(
+            session, settings, api_key, on_call=on_call, before_call=before_call, timeouts=timeouts
         )
-        self._change_timeout = ClientTimeout(total=timeouts.change, sock_connect=timeouts.connect)
 
     async def export_orders(self, since: datetime) -> AsyncGenerator[SpartooOrder]:
-        """Stream the orders placed from `since` (aware) on; raises TransportFault when cut off.
-
-        Assumed: "not found" (-6) to a date means that there are no orders.
-        """
-        if since.tzinfo is None:
-            raise ValueError("since must bear a time zone")
-        placed_from = since.astimezone(self._zone).strftime("%Y-%m-%d:%H:%M:%S")
-        with suppress(NotFound):
-            async with aclosing(self._export({"date": placed_from})) as orders:
-                async for order in orders:
-                    yield order
+        """Stream the orders placed from `since` (aware) on; raises TransportFault when cut off."""
+        placed_from = _aware(since).astimezone(self._zone).strftime("%Y-%m-%d:%H:%M:%S")
+        found = self._export_since(EXPORT_ORDERS, placed_from, self._orders)
+        async with aclosing(found):
+            async for order in found:
+                yield order
 
     async def fetch_order(self, order_id: OrderId) -> SpartooOrder:
         """Read one order; raises NotFound."""
-        fetched: SpartooOrder | None = None
-        foreign = 0
-        async with aclosing(self._export({"oID": order_id})) as orders:
-            async for order in orders:
-                # An order too broken to show its id can only be the one that was asked for.
-                if order.order_id is None or order.order_id.casefold() == order_id.casefold():
-                    fetched = fetched or order
-                else:
-                    foreign += 1
-        if fetched is None and foreign:
-            raise self._placed(TransportFault("other orders than the one asked for"), EXPORT_ORDERS)
-        if fetched is None or fetched.reported_code() == _NOT_FOUND:
-            raise self._placed(NotFound("order not found", code=_NOT_FOUND), EXPORT_ORDERS)
-        return fetched
+        return await self._fetch(EXPORT_ORDERS, "oID", order_id, self._orders)
 
     async def change_order(
-        self, order_id: OrderId, kind: ActionKind, tracking_number: str | None = None
+        self,
+        order_id: OrderId,
+        kind: ActionKind,
+        shipments: Sequence[Shipment] = (),
+        lines: Sequence[Line] = (),
     ) -> None:
         """Carry an action out; "already so" (-9) is success.
 
-        After a TransportFault it may have been carried out all the same.
+        With SHIP the first tracking number is sent, or every parcel with its products where the
+        account has multi-package shipping. After a TransportFault it may have been carried out all
+        the same.
         """
-        if kind not in _STATUS_OF:
-            raise ValueError(f"{kind} changes nothing on the marketplace")
-        fields = {"oID": order_id, "statut": str(_STATUS_OF[kind])}
-        if tracking_number is not None:
-            fields["tracking_number"] = tracking_number
-        async with self._call(CHANGE_ORDER, fields, self._change_timeout) as (call, response):
-            _settle(call, read_answer(await _read(response)))
+        fields = self._order_change(order_id, kind, shipments, lines)
+        await self._services.change(CHANGE_ORDER, {"oID": order_id, **fields})
+
+    def _order_change(
+        self,
+        order_id: OrderId,
+        kind: ActionKind,
+        shipments: Sequence[Shipment],
+        lines: Sequence[Line],
+    ) -> Fields:
+        if kind not in _ORDER_STATUS:
+            raise ValueError(f"{kind} changes no order on the marketplace")
+        status = str(_ORDER_STATUS[kind])
+        if kind is not ActionKind.SHIP:
+            return {"statut": status}
+        if not shipments:
+            raise ValueError(f"order {order_id} has no parcel to ship")
+        if self._multi_package:
+            return {"xml": packages_xml(order_id, shipments, lines)}
+        return {"statut": status, "tracking_number": shipments[0].tracking_number}
+
+    async def export_returns(self, since: datetime) -> AsyncGenerator[SpartooReturn]:
+        """Stream the returns requested from `since` (aware) on; as export_orders."""
+        timestamp = str(int(_aware(since).timestamp()))
+        found = self._export_since(EXPORT_RETURNS, timestamp, self._returns)
+        async with aclosing(found):
+            async for one in found:
+                yield one
+
+    async def fetch_return(self, return_id: ReturnId) -> SpartooReturn:
+        """Read one return; raises NotFound."""
+        return await self._fetch(EXPORT_RETURNS, "rID", return_id, self._returns)
+
+    async def change_return(
+        self, return_id: ReturnId, kind: ActionKind, label: Label | None = None
+    ) -> None:
+        """Accept, refuse or label a return; "already so" is success.
+
+        Raises ValueError for a label that check_label does not let pass.
+        """
+        fields = _label_fields(label) if kind is ActionKind.RETURN_LABEL else _status_fields(kind)
+        await self._services.change(CHANGE_RETURN, {"rID": return_id, **fields})
+
+    async def delivery_slip(self, order_id: OrderId, lines: Sequence[Line]) -> bytes:
+        """The PDF Spartoo wants in the parcel; raises NotFound."""
+        fields = {"xml": slip_request(order_id, lines)}
+        async with self._services.call(DELIVERY_SLIP, fields) as (call, response):
+            root = read_root(await read(response, LARGEST_ANSWER_WITH_SLIP))
+            settle_export(call, find_result(root))
+            answered, call.code = call.code, "bad_slip"
+            pdf = await self._slip(call, find_slip(root))
+            call.code = answered
+        return pdf
+
+    async def _slip(self, call: Call, text: str) -> bytes:
+        if is_link(text):
+            return check_slip(await self._services.download(call, text, LARGEST_SLIP))
+        return check_slip(decode_slip(text))
+
+    async def push_stock(self, levels: Sequence[StockLevel]) -> Sequence[str | None]:
+        """Tell many quantities at once. Per level None when taken, else why not.
+
+        Quantities are absolute: after an error all may be sent again.
+        """
+        reasons: list[str | None] = ["the product has no reference there; not sent"] * len(levels)
+        for batch in stock_batches(levels):
+            for index, reason in (await self._push(batch)).items():
+                reasons[index] = reason
+        return reasons
+
+    async def _push(self, batch: StockBatch) -> dict[int, str | None]:
+        async with self._services.call(PUSH_STOCK, {"xml": batch.xml()}) as (call, response):
+            answer, reasons = batch.read(read_root(await read(response)))
+            with suppress(Rejected):  # permanent: it is among the reasons
+                settle(call, answer)
+        return reasons
 
     async def test(self) -> None:
         """One cheap read that tells whether the key works: the orders placed from now on."""
         async for _ in self.export_orders(datetime.now(UTC)):
             pass
 
-    async def _export(self, fields: Mapping[str, str]) -> AsyncGenerator[SpartooOrder]:
-        async with self._call(EXPORT_ORDERS, fields, self._export_timeout) as (call, response):
-            reader = ExportReader(self._zone, self._currency)
-            async for chunk in response.content.iter_chunked(_CHUNK):
-                for order in reader.feed(chunk):
-                    yield order
-            for order in reader.finish():
-                yield order
-            _settle_export(call, reader.answer)
+    async def _export_since(self, service: str, date: str, form: ItemForm[T]) -> AsyncGenerator[T]:
+        """Assumed: "not found" (-6) to a date means that there are none."""
+        with suppress(NotFound):
+            async with aclosing(self._export(service, {"date": date}, form)) as found:
+                async for item in found:
+                    yield item
 
-    @asynccontextmanager
-    async def _call(
-        self, service: str, fields: Mapping[str, str], limits: ClientTimeout
-    ) -> AsyncIterator[tuple[_Call, ClientResponse]]:
-        """Make a call; whatever it ends with is reported, and raised as the port knows it."""
-        if self._before_call is not None:
-            await self._before_call(service)
-        call = _Call(service)
-        try:
-            async with self._posted(call, fields, limits) as response:
-                yield call, response
-        except MarketplaceError as error:
-            if call.code == _ABANDONED:
-                call.code = "bad_xml"
-            raise self._placed(error, service) from None
-        finally:
-            self._report(call.report())
+    async def _fetch(self, service: str, field: str, wanted: str, form: ItemForm[T]) -> T:
+        fetched: T | None = None
+        foreign = 0
+        async with aclosing(self._export(service, {field: wanted}, form)) as found:
+            async for item in found:
+                # One too broken to show its id can only be the one that was asked for.
+                if item.id is None or item.id.casefold() == wanted.casefold():
+                    fetched = fetched or item
+                else:
+                    foreign += 1
+        if fetched is None and foreign:
+            fault = TransportFault(f"other {form.tag}s than the one asked for")
+            raise self._services.placed(fault, service)
+        if fetched is None or fetched.reported_code() == _NOT_FOUND:
+            missing = NotFound(f"{form.tag} not found", code=_NOT_FOUND)
+            raise self._services.placed(missing, service)
+        return fetched
 
-    @asynccontextmanager
-    async def _posted(
-        self, call: _Call, fields: Mapping[str, str], limits: ClientTimeout
-    ) -> AsyncIterator[ClientResponse]:
-        """The answer to a POST; aiohttp's errors, in the body too, become TransportFault."""
-        try:
-            async with self._session.post(
-                f"{self._base_url}/{call.service}.php",
-                data={"partenaire": self._api_key, **fields},
-                allow_redirects=False,
-                timeout=limits,
-            ) as response:
-                await _check_status(call, response)
-                yield response
-        except TimeoutError:
-            call.code = "timeout"
-            raise TransportFault("no answer in time") from None
-        except ClientError as error:
-            call.code = "connection"
-            raise TransportFault(_connection_fault(error)) from None
-
-    def _report(self, report: CallReport) -> None:
-        log.debug(
-            "call ended",
-            service=report.service,
-            site=self._site,
-            code=report.code,
-            seconds=round(report.seconds, 3),
-        )
-        if self._on_call is not None:
-            self._on_call(report)
-
-    def _placed(self, error: MarketplaceError, service: str) -> MarketplaceError:
-        """The error with service and site named, and without the key should it be echoed."""
-        error.message = self._without_key(f"{service}.php (site {self._site}): {error.message}")
-        error.args = (error.message,)
-        if error.received is not None:
-            error.received = self._without_key(error.received)[:_SHOWN]
-        return error
-
-    def _without_key(self, text: str) -> str:
-        if not self._api_key:
-            return text
-        # As long as before, so that no part of a key is moved into what is shown.
-        hidden = "*" * len(self._api_key)
-        return re.sub(re.escape(self._api_key), hidden, text, flags=re.IGNORECASE)
+    async def _export(self, service: str, fields: Fields, form: ItemForm[T]) -> AsyncGenerator[T]:
+        async with self._services.export(service, fields) as (call, response):
+            reader = ExportReader(form)
+            async for chunk in response.content.iter_chunked(CHUNK):
+                for item in reader.feed(chunk):
+                    yield item
+            for item in reader.finish():
+                yield item
+            settle_export(call, reader.answer)
 
 
-def _settle(call: _Call, answer: Answer) -> None:
-    """Raise what a result code means, if it is no success."""
-    call.code = code_label(answer.code)
-    error = None if answer.code is None else error_for(answer.code, answer.description)
-    if error is not None:
-        raise error
+def _aware(since: datetime) -> datetime:
+    if since.tzinfo is None:
+        raise ValueError("since must bear a time zone")
+    return since
 
 
-def _settle_export(call: _Call, answer: Answer) -> None:
-    """A complete list of orders is a success unless a negative code says otherwise."""
-    if answer.code is not None and answer.code < 0:
-        _settle(call, answer)
-    call.code = code_label(answer.code)
+def _status_fields(kind: ActionKind) -> Fields:
+    if kind not in _RETURN_STATUS:
+        raise ValueError(f"{kind} changes no return on the marketplace")
+    return {"statut": str(_RETURN_STATUS[kind])}
 
 
-async def _check_status(call: _Call, response: ClientResponse) -> None:
-    status = response.status
-    if status == _OK:
-        return
-    call.code = f"http_{status}" if status in _STATUSES else "http_other"
-    try:
-        start = await response.content.read(KEPT_FOR_DIAGNOSIS)
-    except (ClientError, TimeoutError):
-        start = b""
-    redirect = ", a redirect, which is not followed" if status in _REDIRECTS else ""
-    received = start.decode("utf-8", "replace")
-    raise TransportFault(f"HTTP status {status}{redirect}", received=received)
-
-
-async def _read(response: ClientResponse) -> bytes:
-    body = b""
-    async for chunk in response.content.iter_chunked(_CHUNK):
-        body += chunk
-        if len(body) > _LARGEST_ANSWER:
-            received = body[:KEPT_FOR_DIAGNOSIS].decode("utf-8", "replace")
-            raise TransportFault(f"an answer of over {_LARGEST_ANSWER} bytes", received=received)
-    return body
-
-
-def _connection_fault(error: ClientError) -> str:
-    # The text of aiohttp's errors may quote the address, and with it what stands in base_url.
-    reason = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
-    return f"the connection failed or was lost ({type(error).__name__}{reason})"
+def _label_fields(label: Label | None) -> Fields:
+    """Assumed: the file is uploaded as one, as its codes "label file not received" tell."""
+    if label is None:
+        raise ValueError("the label is missing")
+    check_label(label)
+    return (
+        {"label_link": label.link} if label.link is not None else {"label_file": label.pdf or b""}
+    )

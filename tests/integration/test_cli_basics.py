@@ -36,9 +36,9 @@ def test_every_command_of_the_interface_is_there() -> None:
         "": {"run", "demo", "simulator", "sync", "diagram"},
         "db": {"upgrade"},
         "connections": {"list", "add", "set", "test", "activate", "disable", "apply"},
-        "orders": {"list", "show", "why", "fetch", "accept", "refuse", "cancel", "retry"},
+        "orders": {"list", "show", "why", "fetch", "accept", "refuse", "cancel", "retry", "slip"},
         "returns": {"list", "show", "accept", "refuse", "label"},
-        "catalog": {"import", "show", "set-stock"},
+        "catalog": {"import", "show", "set-stock", "push"},
         "events": {"tail", "replay"},
         "quarantine": {"list", "show", "retry"},
     }

@@ -59,6 +59,19 @@ select 'shop-' || n % 20, to_char(n, 'FM000000'), 'default', 'p' || n, 1
 from generate_series(1, 30000) as n;
 insert into product_changes (catalog, product_id, changed_at)
 select 'default', 'p' || n, now() from generate_series(1, 30) as n;
+insert into stock_pushes (connection, catalog, product_id, due_at)
+select 'shop-' || n % 20, 'default', 'p' || n, case when n % 200 = 0 then now() end
+from generate_series(1, 30000) as n;
+insert into communications (connection, order_id, service, result, summary, at)
+select 'shop-' || n % 20, to_char(n, 'FM000000'), 'xml_maj_orders', '1', 'accept', now()
+from generate_series(1, 30000) as n;
+insert into commands (id, command, body, reply)
+select
+    n, 'order.accept',
+    json_build_object('connection', 'shop-' || n % 20, 'order_id', to_char(n, 'FM000000')), '{}'
+from generate_series(1, 30000) as n;
+update connections set settings = (settings::jsonb || '{"push_stock": true}')::json
+where id in ('shop-1', 'shop-2');
 update relay set position = 29900;
 analyze;
 """
@@ -71,6 +84,9 @@ BIG = {
     "reservations",
     "returns",
     "return_history",
+    "stock_pushes",
+    "communications",
+    "commands",
 }
 SHOP = "shop-1"
 IDS = ["000001", "000021", "000041"]
@@ -113,6 +129,14 @@ CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("returns", "page", (None, *NOTHING, *NOTHING, 50)),
     ("returns", "page", (SHOP, *NOTHING, NOW, "000001", SHOP, 50)),
     ("reservations", "live", ("default", ["p1", "p2"])),
+    ("stock_pushes", "mark", (["default"], ["p1"], [None], SHOP)),
+    ("stock_pushes", "due", ()),
+    ("stock_pushes", "batch", (SHOP, "default", 500)),
+    ("stock_pushes", "settle", (SHOP, "default", ["p1"], [1], [5], [None])),
+    ("stock_pushes", "postpone", (SHOP, "default", ["p1"], [1], NOW, "no answer")),
+    ("stock_pushes", "told", ("default", ["p1", "p2"])),
+    ("stock_pushes", "pending", ()),
+    ("communications", "of_order", (SHOP, "000001", 500)),
 ]
 
 

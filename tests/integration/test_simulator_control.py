@@ -192,6 +192,77 @@ async def test_the_ledger_is_read_on_from_where_one_was(control: Control) -> Non
     assert await control.get(f"ledger?order_id={order_id}&service=xml_maj_orders") == second
 
 
+async def test_a_return_is_made_shown_and_moved(control: Control) -> None:
+    (order_id,) = await control.create(
+        account="a", lines=[{"size_reference": "98_38"}, {"size_reference": "99_40"}]
+    )
+    wanted = {"order_id": order_id, "line": 2, "requested_at": "2026-11-19T12:00:00"}
+    made = await control.ask("POST", "returns", wanted, expected=201)
+    assert made == {
+        "number": 1,
+        "return_id": made["return_id"],
+        "account": "a",
+        "order_id": order_id,
+        "status": 2,
+        "reason": "trop petit",
+        "requested_at": "2026-11-19T12:00:00+01:00",
+        "size_reference": "99_40",
+        "label_link": "",
+        "label_file_size": 0,
+    }
+    path = f"returns/{made['return_id']}"
+    paid = await control.ask("POST", f"{path}/status", {"status": 7})
+    assert paid == await control.get(path) == made | {"status": 7}
+    assert (await control.get(f"returns?order_id={order_id}&status=7"))["items"] == [paid]
+    assert (await control.get("returns?account=b"))["items"] == []
+    exported = await control.spartoo("xml_export_returns", partenaire=KEY, date="0")
+    assert "<return_date>2026-11-19 12:00:00</return_date>" in exported
+    assert "<return_status>7</return_status>" in exported
+
+
+async def test_calls_about_a_return_are_found_in_the_ledger(control: Control) -> None:
+    (order_id,) = await control.create(account="a")
+    made = await control.ask("POST", "returns", {"order_id": order_id}, expected=201)
+    await control.spartoo("xml_export_returns", partenaire=KEY, date="0")
+    await control.spartoo("xml_maj_returns", partenaire=KEY, rID=made["return_id"], statut="4")
+    (call,) = (await control.get(f"ledger?return_id={made['return_id']}"))["items"]
+    assert (call["service"], call["status_before"], call["status_after"]) == (
+        "xml_maj_returns",
+        2,
+        4,
+    )
+
+
+async def test_stock_is_shown_and_set(control: Control) -> None:
+    async def told(quantity: str) -> str:
+        return await control.spartoo(
+            "xml_maj_stock",
+            partenaire=KEY,
+            reference_partenaire="4711",
+            products_size_reference="4711_38",
+            products_quantity=quantity,
+        )
+
+    assert (await control.get("stock?account=a&told=true"))["items"] == []
+    size = {"account": "a", "size_reference": "4711_38", "reference": "4711", "quantity": 3}
+    await control.ask("POST", "stock", size)
+    assert "<errors>1</errors>" in await told("4")
+    (level,) = (await control.get("stock?account=a&told=true"))["items"]
+    assert level == {
+        "reference": "4711",
+        "size_reference": "4711_38",
+        "quantity": 4,
+        "retired": False,
+        "told": 1,
+        "told_at": "2026-11-20T08:00:00+00:00",
+    }
+    retired = {"account": "a", "size_reference": "4711_38", "retired": True}
+    assert (await control.ask("POST", "stock", retired))["quantity"] == 4
+    assert "<errors>-20</errors>" in await told("5")
+    (level,) = (await control.get("stock?account=a&size_reference=4711_38"))["items"]
+    assert level["quantity"] == 0
+
+
 async def test_summary_counts_per_account_and_status(control: Control) -> None:
     await control.create(account="a", count=3)
     await control.create(account="b", status=41)
@@ -228,6 +299,12 @@ async def test_catalogue_is_ready_to_upsert(control: Control) -> None:
         ("POST", "faults", {"kind": "html", "account": "c"}, "c"),
         ("POST", "accounts/a", {"active": "perhaps"}, "active"),
         ("POST", "rate", {"rate": -1}, "rate"),
+        ("POST", "returns", {}, "order_id"),
+        ("POST", "returns", {"order_id": UNKNOWN, "status": 6}, "status"),
+        ("GET", "returns?status=41", None, "status"),
+        ("POST", "stock", {"account": "a", "size_reference": "4711_38"}, "reference"),
+        ("POST", "stock", {"account": "a", "size_reference": "98_38", "quantity": -1}, "quantity"),
+        ("GET", "stock", None, "account"),
     ],
 )
 async def test_bad_input_is_refused_with_its_name(
@@ -252,6 +329,10 @@ async def test_what_is_not_json_is_refused(control: Control) -> None:
         ("POST", f"orders/{UNKNOWN}/status", {"status": 2}),
         ("POST", "accounts/c", {"active": True}),
         ("POST", "orders", {"account": "c"}),
+        ("POST", "returns", {"order_id": UNKNOWN}),
+        ("GET", f"returns/{UNKNOWN}", None),
+        ("POST", f"returns/{UNKNOWN}/status", {"status": 5}),
+        ("GET", "stock?account=c", None),
     ],
 )
 async def test_unknown_orders_and_accounts(
@@ -264,3 +345,14 @@ async def test_an_order_id_is_given_once(control: Control) -> None:
     await control.create(order_id="00000000000000FF")
     twice = {"order_id": "00000000000000FF"}
     await control.ask("POST", "orders", twice, expected=409)
+
+
+async def test_a_return_is_of_an_item_of_its_order_and_its_id_is_given_once(
+    control: Control,
+) -> None:
+    (order_id,) = await control.create(lines=[{"size_reference": "98_38"}])
+    wanted = {"order_id": order_id, "return_id": "00000000000000FF"}
+    answer = await control.ask("POST", "returns", {**wanted, "line": 2}, expected=400)
+    assert answer["error"] == "line: the order has 1"
+    await control.ask("POST", "returns", wanted, expected=201)
+    await control.ask("POST", "returns", wanted, expected=409)

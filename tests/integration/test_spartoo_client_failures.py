@@ -82,6 +82,7 @@ class TestFailures:
             await call(spartoo.client())
         assert type(caught.value) is kind
         assert caught.value.code == code
+        assert caught.value.service in ("xml_export_orders", "xml_maj_orders")
         assert "why" in caught.value.message
         assert "(site fr)" in str(caught.value)
         assert [one.code for one in spartoo.reports] == ["other" if code == -777 else str(code)]

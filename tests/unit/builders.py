@@ -17,14 +17,29 @@ from statemachine.model import (
     Customer,
     Line,
     MarketplaceOrder,
+    MarketplaceReturn,
     Order,
     OrderId,
     OrderState,
     Payment,
     Product,
     ProductId,
+    Return,
+    ReturnId,
+    ReturnItem,
+    ReturnState,
     SpartooStatus,
 )
+from statemachine.return_facts import (
+    GivenLabel,
+    ReturnActionCarriedOut,
+    ReturnActionRejected,
+    ReturnChanges,
+    ReturnFact,
+    ReturnSeen,
+)
+from statemachine.return_step import return_first_sight, step_return
+from statemachine.returns import ReturnStatus
 from statemachine.step import first_sight, step
 from statemachine.stock import Catalogue
 
@@ -223,3 +238,72 @@ def only(changes: Changes, kind: EventType) -> Event:
     """The one event of that kind."""
     (event,) = [event for event in changes.events if event.type is kind]
     return event
+
+
+# --- returns -------------------------------------------------------------------------------------
+
+RETURN_ID = ReturnId("770041")
+ITEM = ReturnItem("98_38", 123, "Boot", "Acme", "38", "red")
+
+
+def marketplace_return(**given: Any) -> MarketplaceReturn:
+    """A return that was asked for and not received yet."""
+    values: dict[str, Any] = {
+        "return_id": RETURN_ID,
+        "order_id": ORDER_ID,
+        "status": ReturnStatus.WAITING,
+        "requested_at": datetime(2026, 11, 20, 10, 0, tzinfo=PARIS),
+        "reason": "too small",
+        "item": ITEM,
+        **given,
+    }
+    return MarketplaceReturn(**values)
+
+
+class ReturnStory:
+    """One return through one fact after the other, a second apart; keeps what each step changed."""
+
+    def __init__(self, **given: Any):
+        self.settings = settings(**given)
+        self.now = NOW
+        self.steps: list[ReturnChanges] = []
+
+    @property
+    def returned(self) -> Return:
+        return self.steps[-1].returned
+
+    @property
+    def last(self) -> ReturnChanges:
+        return self.steps[-1]
+
+    @property
+    def told(self) -> list[EventType]:
+        """The events of the last step."""
+        return [event.type for event in self.last.events]
+
+    @property
+    def path(self) -> list[ReturnState]:
+        """Every state in turn, from the first step on."""
+        return [move.to_state for changes in self.steps for move in changes.history]
+
+    def seen(self, **given: Any) -> "ReturnStory":
+        """The marketplace describes the return as it did last, but for what is given."""
+        if not self.steps:
+            fact = ReturnSeen(marketplace_return(**given), self.now)
+            return self._keep(return_first_sight(fact, self.settings, self.now))
+        return self.does(ReturnSeen(replace(self.returned.facts, **given), self.now))
+
+    def does(self, fact: ReturnFact) -> "ReturnStory":
+        """Take one step; a refused command leaves everything as it was."""
+        return self._keep(step_return(self.returned, fact, self.settings, self.now))
+
+    def carried_out(self, kind: ActionKind, label: GivenLabel | None = None) -> "ReturnStory":
+        return self.does(ReturnActionCarriedOut(kind, "system", label))
+
+    def rejected(self, kind: ActionKind, label: GivenLabel | None = None) -> "ReturnStory":
+        return self.does(ReturnActionRejected(kind, "rejected", "no", label))
+
+    def _keep(self, changes: ReturnChanges) -> "ReturnStory":
+        self.steps.append(changes)
+        self.now += SECOND
+        return self

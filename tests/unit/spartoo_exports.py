@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
-from adapters.spartoo.codec import ExportReader
+from adapters.spartoo.codec import ExportReader, orders
 from adapters.spartoo.order import SpartooOrder
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -18,27 +18,27 @@ def order(order_id: object, extra: str = "") -> str:
     )
 
 
-def export(*orders: str, encoding: str = "UTF-8") -> str:
-    body = "\n ".join(orders)
+def export(*bodies: str, encoding: str = "UTF-8") -> str:
+    body = "\n ".join(bodies)
     return (
         f'<?xml version="1.0" encoding="{encoding}"?>\n<root>\n<orders>{body}</orders>'
         "<statut><id>1</id><description>ok</description></statut></root>\n"
     )
 
 
-def reader() -> ExportReader:
-    return ExportReader(PARIS, "EUR")
+def reader() -> ExportReader[SpartooOrder]:
+    return ExportReader(orders(PARIS, "EUR"))
 
 
-def read_all(chunks: Iterable[bytes]) -> tuple[list[SpartooOrder], ExportReader]:
+def read_all(chunks: Iterable[bytes]) -> tuple[list[SpartooOrder], ExportReader[SpartooOrder]]:
     export_reader = reader()
-    orders = [found for chunk in chunks for found in export_reader.feed(chunk)]
-    return orders + list(export_reader.finish()), export_reader
+    found = [one for chunk in chunks for one in export_reader.feed(chunk)]
+    return found + list(export_reader.finish()), export_reader
 
 
 def read_export(text: str | bytes) -> list[SpartooOrder]:
     return read_all([text.encode() if isinstance(text, str) else text])[0]
 
 
-def ids(orders: Iterable[SpartooOrder]) -> list[str | None]:
-    return [found.order_id for found in orders]
+def ids(found: Iterable[SpartooOrder]) -> list[str | None]:
+    return [one.order_id for one in found]

@@ -15,7 +15,7 @@ from adapters.spartoo.simulator.faults import FaultBoard, UnknownScope
 from adapters.spartoo.simulator.plan import HONEST, Plan, ResultCode, Silence, Whole
 from adapters.spartoo.simulator.services import SERVICES
 from adapters.spartoo.simulator.world import World
-from adapters.spartoo.simulator.xml import Answer
+from adapters.spartoo.simulator.xml import Answer, order_listing
 
 EXPORT, CHANGE = "xml_export_orders", "xml_maj_orders"
 _FAULT: TypeAdapter[AnyFault] = TypeAdapter(AnyFault)
@@ -38,7 +38,7 @@ def answer() -> Answer:
     world = World(SimulatorConfig(), lambda: datetime(2026, 11, 20, tzinfo=UTC))
     orders = [world.create(Wishes()) for _ in range(3)]
     world.amend(orders[0], billing=replace(orders[0].billing, first_name="Chloé œ"))
-    return Answer(1, "statut", tuple(orders))
+    return Answer(1, "statut", order_listing(orders))
 
 
 def body(answer: Answer, plan: Plan) -> bytes:
@@ -126,7 +126,7 @@ def test_cut_at_a_byte_and_at_a_fraction(answer: Answer) -> None:
 
 def test_cut_counts_bytes_over_chunk_borders() -> None:
     world = World(SimulatorConfig(), lambda: datetime(2026, 11, 20, tzinfo=UTC))
-    many = Answer(1, "statut", tuple(world.create(Wishes()) for _ in range(200)))
+    many = Answer(1, "statut", order_listing([world.create(Wishes()) for _ in range(200)]))
     whole = body(many, HONEST)
     for at_byte in (65_000, 70_000, 140_001):
         assert body(many, plan(kind="cut_off", at_byte=at_byte)) == whole[:at_byte]
@@ -216,8 +216,8 @@ def test_one_order_is_unreadable_and_the_others_are_not(
 
 
 def test_the_unreadable_order_can_be_named(answer: Answer) -> None:
-    assert answer.orders is not None
-    fault = {"kind": "unreadable_order", "order_id": answer.orders[2].id}
+    last = orders_of(body(answer, HONEST))[2].findtext("orders_id")
+    fault = {"kind": "unreadable_order", "order_id": last}
     quantities = [
         order.findtext("products/product/products_qty")
         for order in orders_of(body(answer, plan(**fault)))

@@ -8,7 +8,8 @@ import pytest
 
 from adapters.ports import ExportedOrder, TransportFault, UnreadableOrder
 from adapters.spartoo import codec
-from adapters.spartoo.order import LARGEST_ORDER, SpartooOrder
+from adapters.spartoo.element import LARGEST_ELEMENT
+from adapters.spartoo.order import SpartooOrder
 from tests.unit.spartoo_exports import export, ids, order, read_all, read_export, reader
 
 
@@ -164,8 +165,8 @@ BROKEN = {
     "cut within a product": order("BAD").split("</products_qty>")[0],
     "CDATA not closed": order("BAD", "<x><![CDATA[ y </x>"),
     "comment not closed": order("BAD", "<!-- y"),
-    "too large": order("BAD", f"<x>{'y' * LARGEST_ORDER}</x>"),
-    "too large, many elements": order("BAD", "<x>y</x>" * (LARGEST_ORDER // 8)),
+    "too large": order("BAD", f"<x>{'y' * LARGEST_ELEMENT}</x>"),
+    "too large, many elements": order("BAD", "<x>y</x>" * (LARGEST_ELEMENT // 8)),
 }
 
 
@@ -222,10 +223,10 @@ class TestBrokenOrders:
         for _ in range(200):
             assert list(export_reader.feed(b"<x>" + b"y" * 65536 + b"</x>")) == []
         held = len(export_reader._broken) + export_reader._pending_size
-        assert held < 2 * LARGEST_ORDER
+        assert held < 2 * LARGEST_ELEMENT
         (found,) = export_reader.feed(b"</order>")
         assert found.order_id == "1"
-        with pytest.raises(UnreadableOrder, match=f"over {LARGEST_ORDER} bytes"):
+        with pytest.raises(UnreadableOrder, match=f"over {LARGEST_ELEMENT} bytes"):
             found.read()
 
 

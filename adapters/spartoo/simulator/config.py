@@ -43,6 +43,7 @@ class AccountConfig(BaseModel):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
     key: ApiKey = Field(repr=False)
     active: bool = True
+    multi_package: bool = Field(False, description="May ship an order in several packages")
 
 
 class SimulatorConfig(BaseModel):
@@ -67,6 +68,7 @@ class SimulatorConfig(BaseModel):
         None, ge=1, description="Calls per account and web service in any hour; none: no limit"
     )
     zone: Annotated[str, AfterValidator(_known_zone)] = "Europe/Paris"
+    slips: Literal["link", "base64"] = Field("link", description="How delivery slips are answered")
     ledger_size: int = Field(1_000_000, ge=1, description="Calls kept; older ones are forgotten")
     faults: tuple[AnyFault, ...] = ()
 

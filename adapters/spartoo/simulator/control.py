@@ -1,13 +1,11 @@
 """The control interface under /control: JSON, for demos and tests, unknown to real Spartoo."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from itertools import islice
-from json import JSONDecodeError
-from typing import Any, TypeVar
+from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from adapters.spartoo.simulator.catalog import catalog_products, format_cents
 from adapters.spartoo.simulator.control_inputs import (
@@ -19,19 +17,17 @@ from adapters.spartoo.simulator.control_inputs import (
     SetRate,
     SetStatus,
 )
+from adapters.spartoo.simulator.control_json import BadInput, body, checked, explained, page
+from adapters.spartoo.simulator.control_returns import ReturnControl
+from adapters.spartoo.simulator.control_stock import StockControl
 from adapters.spartoo.simulator.fault_kinds import AnyFault
 from adapters.spartoo.simulator.faults import FaultBoard, UnknownScope
 from adapters.spartoo.simulator.ledger import Call, Ledger
 from adapters.spartoo.simulator.orders import SimulatedOrder
+from adapters.spartoo.simulator.returns import DuplicateReturn, UnknownReturn
 from adapters.spartoo.simulator.world import DuplicateOrder, UnknownAccount, UnknownOrder, World
 
-_Model = TypeVar("_Model", bound=BaseModel)
-_Numbered = TypeVar("_Numbered", SimulatedOrder, Call)
 _FAULT: TypeAdapter[AnyFault] = TypeAdapter(AnyFault)
-
-
-class BadInput(Exception):
-    """The request cannot be understood; the message names the field and what is allowed."""
 
 
 def control_app(world: World, faults: FaultBoard, ledger: Ledger) -> web.Application:
@@ -53,6 +49,8 @@ def control_app(world: World, faults: FaultBoard, ledger: Ledger) -> web.Applica
             web.get("/ledger", control.list_calls),
             web.get("/summary", control.summary),
             web.get("/catalog", control.catalog),
+            *ReturnControl(world).routes(),
+            *StockControl(world).routes(),
         ]
     )
     return app
@@ -66,9 +64,9 @@ async def _errors_as_json(
         return await handler(request)
     except (BadInput, UnknownScope) as error:
         return web.json_response({"error": str(error)}, status=400)
-    except (UnknownAccount, UnknownOrder) as error:
+    except (UnknownAccount, UnknownOrder, UnknownReturn) as error:
         return web.json_response({"error": str(error)}, status=404)
-    except DuplicateOrder as error:
+    except (DuplicateOrder, DuplicateReturn) as error:
         return web.json_response({"error": str(error)}, status=409)
 
 
@@ -80,7 +78,7 @@ class _Control:
 
     async def list_orders(self, request: web.Request) -> web.Response:
         self._world.catch_up()
-        query = _checked(ListOrders, dict(request.query))
+        query = checked(ListOrders, dict(request.query))
         matching = (
             order
             for order in self._world.orders.values()
@@ -89,10 +87,10 @@ class _Control:
             and query.status in (None, order.status)
             and query.kind in (None, order.kind)
         )
-        return _page(matching, query.limit, order_json)
+        return page(matching, query.limit, order_json)
 
     async def create_orders(self, request: web.Request) -> web.Response:
-        wanted = _checked(CreateOrders, await _body(request))
+        wanted = checked(CreateOrders, await body(request))
         if wanted.order_id is not None and wanted.count > 1:
             raise BadInput("order_id: only with count 1")
         at = None if wanted.purchased_at is None else self._world.zone_time(wanted.purchased_at)
@@ -104,7 +102,7 @@ class _Control:
 
     async def amend_order(self, request: web.Request) -> web.Response:
         order = self._order(request)
-        wanted = _checked(AmendOrder, await _body(request))
+        wanted = checked(AmendOrder, await body(request))
         self._world.amend(
             order,
             billing=wanted.billing.amended(order.billing) if wanted.billing else None,
@@ -115,7 +113,7 @@ class _Control:
 
     async def set_status(self, request: web.Request) -> web.Response:
         order = self._order(request)
-        wanted = _checked(SetStatus, await _body(request))
+        wanted = checked(SetStatus, await body(request))
         self._world.set_status(order, wanted.status, wanted.tracking_number)
         return web.json_response(order_json(order))
 
@@ -128,9 +126,9 @@ class _Control:
 
     async def add_fault(self, request: web.Request) -> web.Response:
         try:
-            fault = _FAULT.validate_python(await _body(request))
+            fault = _FAULT.validate_python(await body(request))
         except ValidationError as error:
-            raise BadInput(_explained(error)) from error
+            raise BadInput(explained(error)) from error
         self._faults.add(fault)
         return web.json_response(fault.model_dump(exclude_none=True), status=201)
 
@@ -140,22 +138,24 @@ class _Control:
 
     async def set_account(self, request: web.Request) -> web.Response:
         account = self._world.account(request.match_info["account"])
-        account.active = _checked(SetAccount, await _body(request)).active
+        account.active = checked(SetAccount, await body(request)).active
         return web.json_response({"name": account.name, "active": account.active})
 
     async def set_rate(self, request: web.Request) -> web.Response:
-        wanted = _checked(SetRate, await _body(request))
+        wanted = checked(SetRate, await body(request))
         self._world.set_rate(wanted.rate, wanted.pattern)
         return web.json_response(wanted.model_dump())
 
     async def list_calls(self, request: web.Request) -> web.Response:
-        query = _checked(ListCalls, dict(request.query))
+        query = checked(ListCalls, dict(request.query))
         matching = (
             call
             for call in self._ledger.after(query.after)
-            if query.service in (None, call.service) and query.order_id in (None, call.order_id)
+            if query.service in (None, call.service)
+            and query.order_id in (None, call.order_id)
+            and query.return_id in (None, call.return_id)
         )
-        return _page(matching, query.limit, Call.as_json)
+        return page(matching, query.limit, Call.as_json)
 
     async def summary(self, _request: web.Request) -> web.Response:
         self._world.catch_up()
@@ -195,6 +195,10 @@ def order_json(order: SimulatedOrder) -> dict[str, Any]:
         "kind": order.kind,
         "status": int(order.status),
         "tracking_number": order.tracking_number,
+        "packages": [
+            {"tracking_number": package.tracking_number, "quantities": dict(package.quantities)}
+            for package in order.packages
+        ],
         "purchased_at": order.purchased_at.isoformat(),
         "last_modified": order.modified,
         "total": format_cents(order.total),
@@ -214,35 +218,3 @@ def order_json(order: SimulatedOrder) -> dict[str, Any]:
             for line in order.lines
         ],
     }
-
-
-def _page(
-    items: Iterable[_Numbered], limit: int, as_json: Callable[[_Numbered], dict[str, Any]]
-) -> web.Response:
-    """The first `limit` items; `next` is the `after` to go on with, null at the end."""
-    found = list(islice(items, limit + 1))
-    following = found[limit - 1].number if len(found) > limit else None
-    return web.json_response(
-        {"items": [as_json(item) for item in found[:limit]], "next": following}
-    )
-
-
-async def _body(request: web.Request) -> Any:
-    try:
-        return await request.json()
-    except (JSONDecodeError, UnicodeDecodeError, LookupError) as error:
-        raise BadInput(f"the body is not JSON: {error}") from error
-
-
-def _checked(model: type[_Model], value: Any) -> _Model:
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise BadInput(_explained(error)) from error
-
-
-def _explained(error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}" for item in found
-    )

@@ -10,6 +10,7 @@ from adapters.spartoo.simulator.catalog import VARIANTS
 from adapters.spartoo.simulator.config import OrderKind, Pattern
 from adapters.spartoo.simulator.factory import Wishes, catalog_line, unknown_line
 from adapters.spartoo.simulator.orders import OrderLine, Party, Status
+from adapters.spartoo.simulator.returns import ReturnStatus, ReturnWishes
 
 OrderIdText = Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{16}$")]
 Cents = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=2)]
@@ -129,3 +130,52 @@ class ListCalls(Input):
     limit: int = Field(1000, ge=1, le=10_000)
     service: str | None = None
     order_id: str | None = None
+    return_id: str | None = None
+
+
+class CreateReturn(Input):
+    """A customer sends the item of that `line` (1, 2 …) back."""
+
+    order_id: str
+    line: int = Field(1, ge=1)
+    reason: str = "trop petit"
+    return_id: OrderIdText | None = None
+    status: ReturnStatus = ReturnStatus.REQUESTED
+    requested_at: AwareDatetime | NaiveDatetime | None = None
+
+    def wishes(self) -> ReturnWishes:
+        return ReturnWishes(self.line, self.reason, self.return_id, self.status)
+
+
+class SetReturnStatus(Input):
+    """A change by the marketplace, such as paid or refunded: any status may follow any."""
+
+    status: ReturnStatus
+
+
+class ListReturns(Input):
+    """Query of the return list; `after` is the number of the last return already had."""
+
+    account: str | None = None
+    order_id: str | None = None
+    status: ReturnStatus | None = None
+    after: int = Field(0, ge=0)
+    limit: int = Field(100, ge=1, le=10_000)
+
+
+class SetStock(Input):
+    """A size and its stock on the marketplace; a new size needs its product's `reference`."""
+
+    account: str
+    size_reference: str = Field(min_length=1)
+    reference: str | None = Field(None, min_length=1)
+    quantity: int | None = Field(None, ge=0, le=99_999)
+    retired: bool | None = Field(None, description="No longer valid: every quantity is refused")
+
+
+class ListStock(Input):
+    """Query of an account's stock; `told` leaves out what no call has changed."""
+
+    account: str
+    size_reference: str | None = None
+    told: bool = False

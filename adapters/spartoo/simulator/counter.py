@@ -9,7 +9,8 @@ from adapters.spartoo.simulator.faults import FaultBoard
 from adapters.spartoo.simulator.ledger import Call, Ledger
 from adapters.spartoo.simulator.limits import HourlyLimit
 from adapters.spartoo.simulator.plan import Plan, ResultCode
-from adapters.spartoo.simulator.services import SERVICES, Fields, Outcome
+from adapters.spartoo.simulator.service import Form, Outcome
+from adapters.spartoo.simulator.services import SERVICES
 from adapters.spartoo.simulator.world import Account, World
 from adapters.spartoo.simulator.xml import Answer
 
@@ -25,34 +26,34 @@ class Counter:
         self._faults = faults
         self._ledger = ledger
 
-    def plan(self, service: str, fields: Fields) -> Plan:
+    def plan(self, service: str, form: Form) -> Plan:
         """What the faults in force make of this call."""
-        account = self._world.account_of_key(fields.get("partenaire", ""))
+        account = self._world.account_of_key(form.get("partenaire"))
         return self._faults.plan(service, None if account is None else account.name)
 
-    def serve(self, service: str, fields: Fields, plan: Plan) -> Answer:
+    def serve(self, service: str, form: Form, plan: Plan) -> Answer:
         """Do what is asked, as far as the plan lets it come to that, and write the call down."""
         self._world.catch_up()
         if plan.instead is None or plan.after_change:
-            outcome = self._outcome(service, fields)
+            outcome = self._outcome(service, form)
         else:
-            outcome = self._untouched(fields)
+            outcome = self._untouched(form)
         if isinstance(plan.instead, ResultCode):
             answer = Answer(plan.instead.code, SERVICES[service].place)
         else:
-            answer = Answer(outcome.code, SERVICES[service].place, outcome.orders)
+            answer = Answer(outcome.code, SERVICES[service].place, outcome.listing)
         code = answer.code if plan.instead is None or isinstance(plan.instead, ResultCode) else None
-        self._record(service, fields, outcome, code, plan.faults)
+        self._record(service, form, outcome, code, plan.faults)
         return answer
 
-    def _outcome(self, service: str, fields: Fields) -> Outcome:
-        account = self._admitted(service, fields)
+    def _outcome(self, service: str, form: Form) -> Outcome:
+        account = self._admitted(service, form)
         if isinstance(account, Code):
-            return Outcome(account, order_id=fields.get("oID"))
-        return SERVICES[service].handle(self._world, account, fields)
+            return Outcome(account, order_id=form.order_id, return_id=form.return_id)
+        return SERVICES[service].handle(self._world, account, form)
 
-    def _admitted(self, service: str, fields: Fields) -> Account | Code:
-        key = fields.get("partenaire")
+    def _admitted(self, service: str, form: Form) -> Account | Code:
+        key = form.get("partenaire")
         if not key:
             return Code.KEY_MISSING
         account = self._world.account_of_key(key)
@@ -64,20 +65,27 @@ class Counter:
             return Code.TOO_MANY_CALLS
         return account
 
-    def _untouched(self, fields: Fields) -> Outcome:
-        order = self._world.orders.get(fields.get("oID", ""))
-        status = None if order is None else order.status
-        return Outcome(Code.OK, None, fields.get("oID"), status, status)
+    def _untouched(self, form: Form) -> Outcome:
+        order = self._world.orders.get(form.get("oID"))
+        named = order or self._world.returns.by_id.get(form.get("rID"))
+        status = None if named is None else named.status
+        return Outcome(
+            Code.OK,
+            order_id=form.order_id,
+            return_id=form.return_id,
+            before=status,
+            after=status,
+        )
 
     def _record(
         self,
         service: str,
-        fields: Fields,
+        form: Form,
         outcome: Outcome,
         code: int | None,
         faults: tuple[str, ...],
     ) -> None:
-        key = fields.get("partenaire", "")
+        key = form.get("partenaire")
         account = self._world.account_of_key(key)
         self._ledger.record(
             Call(
@@ -85,11 +93,18 @@ class Counter:
                 at=self._world.now(),
                 service=service,
                 account=f"unknown …{key[-4:]}" if account is None else account.name,
-                fields=tuple((n, v[:_KEPT]) for n, v in fields.items() if n != "partenaire"),
+                fields=_kept(form),
                 code=None if code is None else int(code),
                 order_id=outcome.order_id,
+                return_id=outcome.return_id,
                 before=outcome.before,
                 after=outcome.after,
                 faults=faults,
             )
         )
+
+
+def _kept(form: Form) -> tuple[tuple[str, str], ...]:
+    """The fields without the key, shortened; of a file its size."""
+    texts = [(name, text[:_KEPT]) for name, text in form.fields.items() if name != "partenaire"]
+    return (*texts, *((name, f"{len(file)} bytes") for name, file in form.files.items()))

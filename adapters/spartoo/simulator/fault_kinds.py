@@ -5,6 +5,7 @@ answer, the first set wins.
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -41,16 +42,20 @@ class _Instead(Fault):
 
 
 class _InOrder(Fault):
-    """Spoils one order of an export: that of `order_id`, else the one in the middle."""
+    """Spoils one order or return of an export: of that id, else the one in the middle."""
 
     order_id: str | None = None
+    return_id: str | None = None
 
     def _edit(self, plan: Plan, spoil: Callable[[str], str]) -> Plan:
+        ids = [
+            f"<{tag}>{wanted}</{tag}>"
+            for tag, wanted in (("orders_id", self.order_id), ("return_id", self.return_id))
+            if wanted is not None
+        ]
+
         def edit(text: str, index: int, count: int) -> str:
-            if self.order_id is None:
-                meant = index == count // 2
-            else:
-                meant = f"<orders_id>{self.order_id}</orders_id>" in text
+            meant = any(one in text for one in ids) if ids else index == count // 2
             return spoil(text) if meant else text
 
         return replace(plan, edits=(*plan.edits, edit))
@@ -186,7 +191,7 @@ class ByteOrderMark(Fault):
 
 
 class ExtraFields(Fault):
-    """Elements nobody documented, in every order, party and product."""
+    """Elements nobody documented, in every order, return, party and product."""
 
     kind: Literal["extra_fields"]
 
@@ -195,7 +200,7 @@ class ExtraFields(Fault):
 
 
 class Reordered(Fault):
-    """The elements of each order in reverse; the products keep their order."""
+    """The elements of each order or return in reverse; the products keep their order."""
 
     kind: Literal["reordered"]
 
@@ -204,29 +209,59 @@ class Reordered(Fault):
 
 
 class MalformedOrder(_InOrder):
-    """One order with a tag left open: the export is no XML from there on."""
+    """One order or return with a tag left open: the export is no XML from there on."""
 
     kind: Literal["malformed_order"]
 
     def apply(self, plan: Plan) -> Plan:
-        return self._edit(plan, lambda text: text.replace("</delivery>", "", 1))
+        return self._edit(plan, lambda text: _CLOSING.sub("", text, count=1))
 
 
 class UnreadableOrder(_InOrder):
-    """One order that is XML but no order: without id, or a quantity or date that is none."""
+    """One that is XML but no order or return: without id, or a field that is not what it should be.
+
+    A return has no quantity.
+    """
 
     kind: Literal["unreadable_order"]
-    what: Literal["no_id", "bad_quantity", "bad_date"] = "bad_quantity"
+    what: Literal["no_id", "bad_quantity", "bad_date", "bad_status"] = "bad_quantity"
 
     def apply(self, plan: Plan) -> Plan:
         pattern, instead = _UNREADABLE[self.what]
         return self._edit(plan, lambda text: pattern.sub(instead, text, count=1))
 
 
+class BadSlip(Fault):
+    """The delivery slip is no PDF, or its link leads nowhere."""
+
+    kind: Literal["bad_slip"]
+    what: Literal["no_pdf", "dead_link", "none"] = "no_pdf"
+
+    def apply(self, plan: Plan) -> Plan:
+        def edit(text: str, _index: int, _count: int) -> str:
+            return _SLIP.sub(_BAD_SLIPS[self.what], text)
+
+        return replace(plan, edits=(*plan.edits, edit))
+
+
+_SLIP = re.compile("(?<=<pdf>)[^<]*")
+_BAD_SLIPS = {
+    "no_pdf": b64encode(_HTML.format("Maintenance").encode()).decode(),
+    "dead_link": "http://127.0.0.1:9/slip.pdf",  # nobody listens there
+    "none": "",
+}
+_CLOSING = re.compile("</(?:delivery|product)>")
 _UNREADABLE = {
-    "no_id": (re.compile("<orders_id>.*?</orders_id>"), ""),
+    "no_id": (re.compile("<(orders_id|return_id)>.*?</\\1>"), ""),
     "bad_quantity": (re.compile("(?<=<products_qty>)[^<]*"), "deux"),
-    "bad_date": (re.compile("(?<=<date_purchased>)[^<]*"), "0000-00-00 00:00:00"),
+    "bad_date": (
+        re.compile("(?<=<date_purchased>)[^<]*|(?<=<return_date>)[^<]*"),
+        "0000-00-00 00:00:00",
+    ),
+    "bad_status": (
+        re.compile("(?<=<orders_status_id>)[^<]*|(?<=<return_status>)[^<]*"),
+        "accepté",
+    ),
 }
 
 
@@ -268,6 +303,7 @@ AnyFault = Annotated[
     | ExtraFields
     | Reordered
     | MalformedOrder
-    | UnreadableOrder,
+    | UnreadableOrder
+    | BadSlip,
     Field(discriminator="kind"),
 ]

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from adapters.spartoo.simulator.orders import Status
+from adapters.spartoo.simulator.returns import ReturnStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,14 @@ class Call:
     fields: tuple[tuple[str, str], ...]  # without the key
     code: int | None
     order_id: str | None
-    before: Status | None
-    after: Status | None
+    before: Status | ReturnStatus | None  # of that order, or of that return
+    after: Status | ReturnStatus | None
     faults: tuple[str, ...]
+    return_id: str | None = None
 
     @property
     def changed(self) -> bool:
-        """True when the call moved its order to another status."""
+        """True when the call moved its order or return to another status."""
         return self.before is not self.after
 
     def as_json(self) -> dict[str, Any]:
@@ -39,6 +41,7 @@ class Call:
             "fields": dict(self.fields),
             "code": self.code,
             "order_id": self.order_id,
+            "return_id": self.return_id,
             "status_before": self.before,
             "status_after": self.after,
             "changed": self.changed,

@@ -90,6 +90,14 @@ class OrderLine:
         return self.unit_price_reduced * self.quantity
 
 
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One package of several: its tracking number, and units by size reference."""
+
+    tracking_number: str
+    quantities: tuple[tuple[str, int], ...]
+
+
 @dataclass(slots=True)
 class SimulatedOrder:
     """An order. `purchased` and `modified` are local times as the export writes them."""
@@ -110,6 +118,7 @@ class SimulatedOrder:
     purchased: str
     modified: str
     tracking_number: str = ""
+    packages: tuple[Package, ...] = ()  # of an account with multi-package shipping
 
     @property
     def total(self) -> int:

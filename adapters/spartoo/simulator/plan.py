@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from adapters.spartoo.simulator.xml import Answer, OrderEdit, Place, answer_parts
+from adapters.spartoo.simulator.xml import Answer, Edit, Place, answer_parts
 
 CHUNK = 64 * 1024  # characters put together before they are encoded and sent
 
@@ -62,7 +62,7 @@ class Plan:
     codec: Literal["utf-8", "iso-8859-1", "cp1252"] = "utf-8"
     mark: bytes = b""  # before everything: a byte-order mark
     place: Place | None = None
-    edits: tuple[OrderEdit, ...] = ()
+    edits: tuple[Edit, ...] = ()
     cut: Cut | None = None
     drip: Drip | None = None
 

@@ -1,7 +1,7 @@
 """The simulator as an HTTP server: /mp as the marketplace, /control for whoever runs it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -19,10 +19,14 @@ from adapters.spartoo.simulator.faults import FaultBoard
 from adapters.spartoo.simulator.ledger import Ledger
 from adapters.spartoo.simulator.limits import HourlyLimit
 from adapters.spartoo.simulator.sending import pause, send
-from adapters.spartoo.simulator.services import SERVICES, french_names
-from adapters.spartoo.simulator.world import Clock, World
+from adapters.spartoo.simulator.service import Form, french_names
+from adapters.spartoo.simulator.services import SERVICES
+from adapters.spartoo.simulator.slips import slip_pdf
+from adapters.spartoo.simulator.world import Clock, UnknownOrder, World
 
 log = structlog.get_logger(__name__)
+
+_LARGEST_FORM = 16 << 20  # bytes
 
 
 def system_time() -> datetime:
@@ -75,26 +79,41 @@ class Simulator:
         await self._runner.cleanup()
 
     def _app(self) -> web.Application:
-        app = web.Application()
+        app = web.Application(client_max_size=_LARGEST_FORM)
         for service in SERVICES:
             app.router.add_post(f"/mp/{service}.php", partial(self._handle, service))
+        app.router.add_get("/mp/slips/{order_id}.pdf", self._slip)
         app.add_subapp("/control", control_app(self.world, self.faults, self.ledger))
         return app
 
     async def _handle(self, service: str, request: web.Request) -> web.StreamResponse:
-        fields = await _form(request)
-        plan = self._counter.plan(service, fields)
+        form = await _form(request)
+        plan = self._counter.plan(service, form)
         await pause(self._closing, plan.delay)
-        return await send(request, self._counter.serve(service, fields, plan), plan, self._closing)
+        return await send(request, self._counter.serve(service, form, plan), plan, self._closing)
+
+    async def _slip(self, request: web.Request) -> web.Response:
+        """What the link in a slip's answer leads to."""
+        try:
+            order = self.world.order(request.match_info["order_id"])
+        except UnknownOrder:
+            raise web.HTTPNotFound from None
+        return web.Response(body=slip_pdf(order), content_type="application/pdf")
 
 
-async def _form(request: web.Request) -> Mapping[str, str]:
-    """The form fields, in French; none where the body cannot be read as a form."""
+async def _form(request: web.Request) -> Form:
+    """The form with its fields in French; empty where the body cannot be read as one."""
     try:
-        form = await request.post()
+        posted = await request.post()
     except (ValueError, LookupError):
-        return {}
-    return french_names({name: value for name, value in form.items() if isinstance(value, str)})
+        return Form({})
+    fields = {name: value for name, value in posted.items() if isinstance(value, str)}
+    files = {
+        name: value.file.read()
+        for name, value in posted.items()
+        if isinstance(value, web.FileField)
+    }
+    return Form(french_names(fields), files, str(request.url.origin() / "mp"))
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The marketplace's own state: accounts and their orders, in memory.
+"""The marketplace's own state: accounts, their orders, returns and stock, in memory.
 
 Orders due by the arrival rate come into being when somebody looks (`catch_up`), so the clock alone
 decides what exists and nothing has to run in the background.
@@ -22,6 +22,8 @@ from adapters.spartoo.simulator.orders import (
     Status,
     export_time,
 )
+from adapters.spartoo.simulator.returns import ReturnDesk, ReturnWishes, SimulatedReturn
+from adapters.spartoo.simulator.stock import Shelf
 
 Clock = Callable[[], datetime]
 _BATCH = 500  # orders made in one go
@@ -46,7 +48,9 @@ class Account:
     name: str
     key: str = field(repr=False)
     active: bool
+    multi_package: bool = False
     by_date: list[SimulatedOrder] = field(default_factory=list, repr=False)
+    shelf: Shelf = field(default_factory=Shelf, repr=False)
 
     def add(self, order: SimulatedOrder) -> None:
         if self.by_date and self.by_date[-1].purchased > order.purchased:
@@ -66,11 +70,15 @@ class World:
         self._now = now
         self._zone = ZoneInfo(config.zone)
         self._seed = config.seed
-        self._by_key = {a.key: Account(a.name, a.key, a.active) for a in config.accounts}
+        self._by_key = {
+            a.key: Account(a.name, a.key, a.active, a.multi_package) for a in config.accounts
+        }
         self._by_name = {account.name: account for account in self._by_key.values()}
         self._factory = OrderFactory(config.seed, tuple(self._by_name), config.mix)
         self._made = 0
         self.orders: dict[str, SimulatedOrder] = {}
+        self.returns = ReturnDesk(config.seed)
+        self.slips = config.slips
         self._arrivals = Arrivals(config.rate, config.pattern, config.seed, now())
 
     def now(self) -> datetime:
@@ -118,6 +126,13 @@ class World:
         self.orders[order.id] = order
         self._by_name[order.account].add(order)
         return order
+
+    def create_return(
+        self, order: SimulatedOrder, wishes: ReturnWishes, at: datetime | None = None
+    ) -> SimulatedReturn:
+        """A return of one item, now or at `at` (aware). Raises DuplicateReturn, IndexError."""
+        at = at or self._now()
+        return self.returns.create(order, wishes, at, export_time(at.astimezone(self._zone)))
 
     async def create_many(
         self, wishes: Wishes, moments: Iterable[datetime | None]

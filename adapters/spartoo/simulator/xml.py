@@ -1,4 +1,4 @@
-"""Orders and answers as XML text, shaped as the web-service page says.
+"""Orders, returns and answers as XML text, shaped as the web-service page says.
 
 Parties and items repeat between orders: each is rendered once and kept, an order is put together
 from such pieces in microseconds, and a changed order needs no invalidation.
@@ -19,18 +19,39 @@ from adapters.spartoo.simulator.orders import (
     Relay,
     SimulatedOrder,
 )
+from adapters.spartoo.simulator.returns import RETURN_STATUS_NAMES, SimulatedReturn
 
 Place = Literal["statut", "errors", "error"]
-OrderEdit = Callable[[str, int, int], str]  # text, index, count → text
+Edit = Callable[[str, int, int], str]  # text, index, count → text
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What an answer holds beside its code: elements in a list of that name, or without one.
+
+    `element` renders the one at a place, so that an export never stands in memory as a whole.
+    """
+
+    name: str
+    count: int
+    element: Callable[[int], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a service answers: a code, where it stands, and the orders if it exports any."""
+    """What a service answers: a code, where it stands, and what it lists if it lists anything."""
 
     code: int
     place: Place
-    orders: Sequence[SimulatedOrder] | None = None
+    listing: Listing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProductResult:
+    """What a product of a stock batch is answered."""
+
+    reference: str
+    code: int
 
 
 def _element(name: str, value: str) -> str:
@@ -124,6 +145,49 @@ def render_order(order: SimulatedOrder) -> str:
     )
 
 
+def order_listing(orders: Sequence[SimulatedOrder]) -> Listing:
+    return Listing("orders", len(orders), lambda place: render_order(orders[place]))
+
+
+def return_listing(found: Sequence[SimulatedReturn]) -> Listing:
+    return Listing("returns", len(found), lambda place: render_return(found[place]))
+
+
+def slip_listing(order: SimulatedOrder, slip: str) -> Listing:
+    """The `bl` element; `slip` is a link or base64."""
+    text = f"<bl><order_id>{order.id}</order_id>{_element('pdf', slip)}</bl>\n"
+    return Listing("", 1, lambda _: text)
+
+
+def product_listing(results: Sequence[ProductResult]) -> Listing:
+    return Listing("products", len(results), lambda place: _product_result(results[place]))
+
+
+def _product_result(result: ProductResult) -> str:
+    reference = _element("reference_partenaire", result.reference)
+    return f"<product>{reference}{_result(result.code, 'error')}</product>\n"
+
+
+def render_return(one: SimulatedReturn) -> str:
+    """The `return` element. Assumed: its date is written as those of orders are."""
+    line = one.line
+    values = (
+        ("reference", line.reference),
+        ("name", line.name),
+        ("spartoo", str(line.spartoo_number)),
+        ("manufacturers", line.brand),
+        ("size", line.size),
+        ("color", line.color),
+    )
+    return (
+        f"<return><return_id>{one.id}</return_id><return_date>{one.requested}</return_date>"
+        f"{_element('return_status_name', RETURN_STATUS_NAMES[one.status])}"
+        f"<return_status>{one.status.value}</return_status>"
+        f"{_element('return_reason', one.reason)}<order>{one.order_id}</order>"
+        f"<product>{_elements('products', values)}</product><errors></errors></return>\n"
+    )
+
+
 def _result(code: int, place: Place) -> str:
     pair = f"<id>{code}</id>{_element('description', CODES.get(code, 'error'))}"
     match place:
@@ -136,16 +200,16 @@ def _result(code: int, place: Place) -> str:
 
 
 def answer_parts(
-    answer: Answer, declaration: str, place: Place | None, edits: Sequence[OrderEdit]
+    answer: Answer, declaration: str, place: Place | None, edits: Sequence[Edit]
 ) -> Iterator[str]:
-    """The whole answer in pieces of at most one order; `place` overrides the answer's own."""
+    """The whole answer in pieces of at most one element; `place` overrides the answer's own."""
     yield f'<?xml version="1.0"{declaration}?>\n<root>'
-    if answer.orders is not None:
-        yield "<orders>\n"
-        for index, order in enumerate(answer.orders):
-            text = render_order(order)
+    if (listing := answer.listing) is not None:
+        yield f"<{listing.name}>\n" if listing.name else ""
+        for index in range(listing.count):
+            text = listing.element(index)
             for edit in edits:
-                text = edit(text, index, len(answer.orders))
+                text = edit(text, index, listing.count)
             yield text
-        yield "</orders>"
+        yield f"</{listing.name}>" if listing.name else ""
     yield f"{_result(answer.code, place or answer.place)}</root>\n"
