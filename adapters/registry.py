@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from adapters.ports import Marketplace
-from adapters.spartoo.client import CallReport, SpartooMarketplace
-from adapters.spartoo.sites import SITES
+from adapters.spartoo import SITES, CallReport, SpartooMarketplace
 from statemachine.connection import ConnectionSettings
 
 BeforeCall = Callable[[str], Awaitable[None]]

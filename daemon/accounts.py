@@ -1,7 +1,7 @@
 """The marketplace accounts behind connections: opened once a version, every call within budget."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import aiohttp
@@ -12,7 +12,9 @@ from adapters.postgres import budget, connections
 from adapters.postgres.connections import Connection
 from adapters.postgres.database import Database
 from adapters.registry import open_marketplace
-from adapters.spartoo.client import CallReport
+from adapters.spartoo import CallReport
+from daemon.call_log import CallLog, LoggedMarketplace, note_call
+from daemon.holdings import check_hold
 from daemon.metrics import Metrics
 from statemachine.connection import ConnectionSettings
 from statemachine.model import ConnectionId
@@ -52,11 +54,14 @@ class Accounts:
         session: aiohttp.ClientSession,
         cipher: MultiFernet,
         metrics: Metrics,
+        clock: Callable[[], datetime],
     ):
         self._database = database
         self._session = session
         self._cipher = cipher
         self._metrics = metrics
+        self._clock = clock
+        self._calls = CallLog(database)
         self._open: dict[ConnectionId, Account] = {}
 
     async def get(self, connection_id: ConnectionId) -> Account:
@@ -65,7 +70,7 @@ class Accounts:
             connection = await connections.get(conn, connection_id)
             known = self._open.get(connection_id)
             if known is not None and known.connection.version == connection.version:
-                return known
+                return replace(known, connection=connection)
             key = await connections.api_key(conn, self._cipher, connection_id)
         if not key:
             raise AccountRejected(
@@ -80,10 +85,11 @@ class Accounts:
     def _account(self, connection: Connection, key: str) -> Account:
         settings = connection.settings
         reserve = max(1, int(settings.max_calls_per_hour * ACTION_SHARE))
+        for_actions = self._marketplace(settings, key, keep_free=0)
         return Account(
             connection,
             for_looks=self._marketplace(settings, key, keep_free=reserve),
-            for_actions=self._marketplace(settings, key, keep_free=0),
+            for_actions=LoggedMarketplace(for_actions, connection.id, self._calls, self._clock),
         )
 
     def _marketplace(self, settings: ConnectionSettings, key: str, keep_free: int) -> Marketplace:
@@ -107,6 +113,7 @@ class Accounts:
                 )
             if until is not None:
                 raise BudgetSpent(service, until)
+            check_hold()  # the last thing before the call: counting it may have taken long
 
         return spend
 
@@ -114,6 +121,7 @@ class Accounts:
         def report(call: CallReport) -> None:
             self._metrics.spartoo_calls.labels(settings.id, call.service, call.code).inc()
             self._metrics.spartoo_call_duration.labels(call.service).observe(call.seconds)
+            note_call(call)
 
         return report
 

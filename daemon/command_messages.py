@@ -18,6 +18,8 @@ from pydantic import (
 )
 
 from adapters.catalog.product import product_update
+from adapters.ports import Label
+from daemon.labels import label_base64, label_link
 from statemachine.facts import Parcel, Refused
 from statemachine.model import ProductUpdate, ShippedItem
 
@@ -109,6 +111,54 @@ class OrderFetch(OrderCommand):
     command: Literal["order.fetch"]
 
 
+class ReturnCommand(Command):
+    """What is kept of a command leaves the label's file out: it lies with its action."""
+
+    connection: Text
+    return_id: Text
+    label_link: str | None = None
+    label_file: Annotated[str | None, Field(exclude=True, repr=False)] = None  # base64
+
+    @field_validator("label_link")
+    @classmethod
+    def _links(cls, value: str | None) -> str | None:
+        return value and label_link(value).link
+
+    @field_validator("label_file")
+    @classmethod
+    def _is_pdf(cls, value: str | None) -> str | None:
+        if value is not None:
+            label_base64(value)
+        return value
+
+    @model_validator(mode="after")
+    def _one_label(self) -> Self:
+        if self.label_link is not None and self.label_file is not None:
+            raise ValueError("label_link: give it, or label_file, not both")
+        return self
+
+    @property
+    def label(self) -> Label | None:
+        """The label given along."""
+        if self.label_file is not None:
+            return label_base64(self.label_file)
+        return None if self.label_link is None else label_link(self.label_link)
+
+
+class ReturnDecision(ReturnCommand):
+    command: Literal["return.accept", "return.refuse"]
+
+
+class ReturnLabel(ReturnCommand):
+    command: Literal["return.label"]
+
+    @model_validator(mode="after")
+    def _some_label(self) -> Self:
+        if self.label is None:
+            raise ValueError("label_link: give it, or label_file")
+        return self
+
+
 class ConnectionSync(Command):
     command: Literal["connection.sync"]
     connection: Text
@@ -153,6 +203,8 @@ AnyCommand = (
     | OrderShip
     | OrderAcknowledge
     | OrderFetch
+    | ReturnDecision
+    | ReturnLabel
     | ConnectionSync
     | ConnectionSwitch
     | CatalogUpsert
@@ -234,6 +286,7 @@ def reply_body(
     status: str,
     *,
     order: Mapping[str, Any] | None = None,
+    returned: Mapping[str, Any] | None = None,
     error: Refused | None = None,
     note: str | None = None,
 ) -> bytes:
@@ -243,6 +296,8 @@ def reply_body(
         reply["error"] = {"code": error.code, "message": error.message}
     if order is not None:
         reply["order"] = order
+    if returned is not None:
+        reply["return"] = returned
     if note is not None:
         reply["note"] = note
     return orjson.dumps(reply, default=str)

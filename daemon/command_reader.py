@@ -23,6 +23,8 @@ from daemon.command_messages import (
     OrderDecision,
     OrderFetch,
     OrderShip,
+    ReturnDecision,
+    ReturnLabel,
     StockSet,
     UnreadableCommand,
     read_command,
@@ -185,6 +187,8 @@ def _key(command: AnyCommand) -> str:
     match command:
         case OrderDecision() | OrderShip() | OrderAcknowledge() | OrderFetch():
             return f"{command.connection} {command.order_id}"
+        case ReturnDecision() | ReturnLabel():
+            return f"{command.connection} {command.return_id}"
         case ConnectionSync() | ConnectionSwitch():
             return command.connection
         case CatalogUpsert() | StockSet():

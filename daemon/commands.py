@@ -23,12 +23,15 @@ from daemon.command_messages import (
     OrderDecision,
     OrderFetch,
     OrderShip,
+    ReturnDecision,
+    ReturnLabel,
     StockSet,
     reply_body,
 )
 from daemon.metrics import Metrics
 from daemon.plan import Plan, check_plan
 from daemon.products import upsert_products
+from daemon.return_commands import act_on_return
 from daemon.steps import take_step
 from daemon.transactions import in_transaction
 from statemachine.changes import Changes
@@ -53,6 +56,7 @@ from statemachine.model import (
     ProductId,
     ProductUpdate,
 )
+from statemachine.return_events import return_document
 
 FETCH_PATIENCE = 30.0  # seconds an order.fetch waits for Spartoo before it is answered `queued`
 
@@ -131,6 +135,8 @@ class CommandDesk:
         match command:
             case OrderDecision() | OrderShip() | OrderAcknowledge():
                 return await self._on_order(tx, command)
+            case ReturnDecision() | ReturnLabel():
+                return await self._on_return(tx, command)
             case ConnectionSync():
                 return await self._sync(tx, command)
             case ConnectionSwitch():
@@ -157,6 +163,13 @@ class CommandDesk:
         document = order_document(changes.order, connection.settings)
         body = reply_body(command.id, changes.answer, order=document, note=changes.note)
         return Reply(changes.answer, body, changes)
+
+    async def _on_return(self, tx: Tx, command: ReturnDecision | ReturnLabel) -> Reply:
+        connection = await _connection(tx, command.connection)
+        changes = await act_on_return(tx, connection.settings, command, self._clock())
+        document = return_document(changes.returned)
+        body = reply_body(command.id, changes.answer, returned=document)
+        return Reply(changes.answer, body)
 
     async def _sync(self, tx: Tx, command: ConnectionSync) -> Reply:
         connection = await _connection(tx, command.connection)

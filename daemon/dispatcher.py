@@ -26,24 +26,22 @@ from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
 from daemon.accounts import Account, Accounts, BudgetSpent
 from daemon.backoff import backoff
-from daemon.holdings import HOLD, Holdings
+from daemon.holdings import HOLD, Holdings, HoldLost
 from daemon.ingest import Reading, Tally, ingest
 from daemon.metrics import Metrics
+from daemon.return_actions import ReturnActions
 from daemon.steps import take_step, take_steps
 from daemon.transactions import in_transaction
 from statemachine.changes import Changes
 from statemachine.connection import SyncLevel
 from statemachine.facts import ActionCarriedOut, ActionRejected, Fact, Seen
 from statemachine.model import ActionKind, ActionStatus, Order, OrderId
+from statemachine.returns import RETURN_ACTIONS
 
 log = structlog.get_logger(__name__)
 
 PER_CONNECTION = 8
 AT_ONCE = 64
-
-
-class HoldLost(Exception):
-    """Another process may have taken this action over; nothing was sent."""
 
 
 class Dispatcher:
@@ -62,6 +60,7 @@ class Dispatcher:
         self._holdings = holdings
         self._metrics = metrics
         self._clock = clock
+        self._returns = ReturnActions(database, holdings, metrics, clock)
         self._running: dict[asyncio.Task[None], ClaimedAction] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -101,6 +100,7 @@ class Dispatcher:
     async def _act(self, action: ClaimedAction) -> None:
         """One action from claim to settlement; whatever happens, only this one is concerned."""
         now = self._clock()
+        self._holdings.carry_out(action.id)
         try:
             account = await self._accounts.get(action.connection)
             await self._carry_out(account, action)
@@ -129,6 +129,9 @@ class Dispatcher:
             message = "the connection synchronizes stock only: nothing is sent"
             await self._settle_as(action, ActionStatus.SUPERSEDED, message, "stock_only")
             return
+        if action.kind in RETURN_ACTIONS:
+            await self._returns.carry_out(account, action)
+            return
         if action.unsure:
             order = await self._read_again(account, action)
             if order is not None and not order.waits_for(action.kind):
@@ -137,8 +140,6 @@ class Dispatcher:
         await self._send(account, action)
 
     async def _send(self, account: Account, action: ClaimedAction) -> None:
-        if not self._holdings.fresh:
-            raise HoldLost("the hold on this action has run out; nothing was sent")
         fact: Fact
         try:
             await self._change(account, action)
@@ -258,7 +259,7 @@ class Dispatcher:
 def _about(action: ClaimedAction) -> dict[str, str]:
     return {
         "connection": action.connection,
-        "order_id": action.order_id,
+        "return_id" if action.kind in RETURN_ACTIONS else "order_id": action.order_id,
         "action": action.kind,
     }
 

@@ -8,7 +8,17 @@ from typing import Any
 import structlog
 from prometheus_client import Gauge
 
-from adapters.postgres import actions, budget, catalog, connections, events, orders, quarantine
+from adapters.postgres import (
+    actions,
+    budget,
+    catalog,
+    connections,
+    events,
+    orders,
+    quarantine,
+    returns,
+    stock_pushes,
+)
 from adapters.postgres.database import Conn, Database
 from adapters.postgres.errors import PostgresError
 from daemon.metrics import Metrics
@@ -49,6 +59,7 @@ class Gauges:
     async def _orders(self, conn: Conn) -> None:
         metrics = self._metrics
         _fill(metrics.orders, await orders.counts(conn))
+        _fill(metrics.returns, await returns.counts(conn))
         pending = await orders.oldest_pending(conn)
         ages = {(connection,): self._age(moment) for connection, moment in pending.items()}
         _fill(metrics.pending_manual_oldest, ages)
@@ -60,7 +71,10 @@ class Gauges:
     async def _queues(self, conn: Conn) -> None:
         metrics = self._metrics
         waiting = await actions.pending(conn)
-        _fill(metrics.actions_pending, {(w.connection, w.kind): w.count for w in waiting})
+        counts: dict[tuple[str, str], int] = {(w.connection, w.kind): w.count for w in waiting}
+        for connection, products in (await stock_pushes.pending(conn)).items():
+            counts[connection, "push_stock"] = products
+        _fill(metrics.actions_pending, counts)
         metrics.actions_oldest.set(max((self._age(w.oldest) for w in waiting), default=0.0))
         pending, oldest = await events.backlog(conn)
         metrics.outbox_pending.set(pending)

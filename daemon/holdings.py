@@ -10,7 +10,10 @@ import asyncio
 import os
 import socket
 import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -26,7 +29,21 @@ log = structlog.get_logger(__name__)
 
 HOLD = timedelta(seconds=4)
 _RENEW_SECONDS = 1.0
-ROLES = ("relay", "commands")
+ROLES = ("relay", "commands", "stock")
+
+
+class HoldLost(Exception):
+    """Another process may have taken this over; nothing was sent."""
+
+
+_in_hand: ContextVar[Callable[[], None] | None] = ContextVar("action in hand", default=None)
+
+
+def check_hold() -> None:
+    """Raise HoldLost when the action this task carries out may be another process's by now."""
+    check = _in_hand.get()
+    if check is not None:
+        check()
 
 
 class Holdings:
@@ -46,6 +63,14 @@ class Holdings:
         """True while no other process can have taken over what this one holds."""
         age = asyncio.get_running_loop().time() - self._renewed_at
         return age < HOLD.total_seconds() * 0.75
+
+    def carry_out(self, action_id: int) -> None:
+        """From here on this task calls a marketplace only while the action is ours."""
+        _in_hand.set(partial(self._check, action_id))
+
+    def _check(self, action_id: int) -> None:
+        if not self.fresh or action_id not in self.actions_in_hand:
+            raise HoldLost("the hold on this action has run out; nothing was sent")
 
     def epoch(self, role: str) -> int | None:
         """The number of this tenure of the role; None when another process has it."""
@@ -84,7 +109,9 @@ class Holdings:
                 for role in ROLES:
                     await self._hold(role, await leases.hold(conn, role, self.holder, HOLD))
                 await looks.heartbeat(conn, self.holder, HOLD, self.looks_in_hand)
-                await actions.heartbeat(conn, self.holder, HOLD, self.actions_in_hand)
+                in_hand = set(self.actions_in_hand)
+                kept = await actions.heartbeat(conn, self.holder, HOLD, in_hand)
+                self.actions_in_hand -= in_hand - kept
         except PostgresError as error:
             log.warning("holds not renewed", error=str(error))
             return

@@ -8,10 +8,12 @@ from datetime import datetime
 import structlog
 
 from adapters.ports import ExportedOrder, UnreadableOrder
+from adapters.postgres import communications, quarantine
 from adapters.postgres import orders as order_store
-from adapters.postgres import quarantine
+from adapters.postgres.communications import OrderCall
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.events import append
+from adapters.spartoo import EXPORT_ORDERS
 from daemon.metrics import Metrics
 from daemon.steps import Stepped, take_steps
 from daemon.transactions import in_transaction
@@ -21,6 +23,8 @@ from statemachine.facts import Seen
 from statemachine.model import ConnectionId, OrderId
 
 log = structlog.get_logger(__name__)
+
+BATCH = 500  # of an export stored in one transaction
 
 
 @dataclass(slots=True)
@@ -33,6 +37,11 @@ class Tally:
     changed: int = 0
     quarantined: int = 0
     newest: datetime | None = None
+
+    @property
+    def news(self) -> bool:
+        """True when anything was stored."""
+        return bool(self.new or self.changed or self.quarantined)
 
     def __str__(self) -> str:
         return (
@@ -84,7 +93,7 @@ async def ingest(
     if not changed:
         return
     batch = _read(changed, known.keys(), reading)
-    stepped = await in_transaction(database, lambda tx: _store(tx, reading.settings, batch, now))
+    stepped = await in_transaction(database, lambda tx: _store(tx, reading, batch, now))
     _count(stepped, batch, tally)
     metrics.count_changes(reading.settings.id, stepped.changes)
 
@@ -112,8 +121,9 @@ def _read(
     return batch
 
 
-async def _store(tx: Tx, settings: ConnectionSettings, batch: _Batch, now: datetime) -> Stepped:
+async def _store(tx: Tx, reading: Reading, batch: _Batch, now: datetime) -> Stepped:
     """All of a batch: the steps, and what could not be read."""
+    settings = reading.settings
     connection = ConnectionId(settings.id)
     fingerprints = {key: exported.fingerprint for key, exported in batch.exported.items()}
     stepped = await take_steps(tx, settings, batch.facts, now, fingerprints)
@@ -124,11 +134,29 @@ async def _store(tx: Tx, settings: ConnectionSettings, batch: _Batch, now: datet
     unreadable = batch.unreadable | {
         key: (batch.exported[key], str(error)) for key, error in stepped.unplaceable.items()
     }
+    if not reading.anew:  # else the call is recorded by itself
+        await communications.add(tx, _looks(stepped, reading.read_at))
     if stepped.changes:
         await quarantine.remove(tx, connection, [c.order.id for c in stepped.changes])
     for key, (exported, error) in sorted(unreadable.items()):
         await _quarantine(tx, connection, key, exported, error, now)
     return stepped
+
+
+def _looks(stepped: Stepped, read_at: datetime) -> list[OrderCall]:
+    """What the orders that a look changed keep of it."""
+    return [
+        OrderCall(
+            change.order.connection,
+            change.order.id,
+            EXPORT_ORDERS,
+            "read",
+            f"look: status {change.order.facts.status}{', first seen' if change.created else ''}",
+            read_at,
+        )
+        for change in stepped.changes
+        if change.touched
+    ]
 
 
 async def _quarantine(

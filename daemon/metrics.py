@@ -8,6 +8,7 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from statemachine.changes import Changes
+from statemachine.return_facts import ReturnChanges
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _LONG = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
@@ -39,6 +40,9 @@ class Metrics:
     def _flow(self) -> None:
         self.order_transitions = self._counter(
             "order_transitions", "Moves of orders", "connection", "from", "to"
+        )
+        self.return_transitions = self._counter(
+            "return_transitions", "Moves of returns", "connection", "from", "to"
         )
         self.decisions = self._counter(
             "decisions", "Automatic decisions by reason", "connection", "outcome", "reason"
@@ -88,6 +92,7 @@ class Metrics:
 
     def _standing(self) -> None:
         self.orders = self._gauge("orders", "Orders by state", "connection", "state")
+        self.returns = self._gauge("returns", "Returns by state", "connection", "state")
         self.pending_manual_oldest = self._gauge(
             "pending_manual_oldest_seconds", "Age of the oldest waiting order", "connection"
         )
@@ -110,6 +115,13 @@ class Metrics:
             if change.decided is not None:
                 for reason in change.decided.reasons or ("",):
                     self.decisions.labels(connection, change.decided.outcome, reason).inc()
+
+    def count_return_changes(self, connection: str, changes: Sequence[ReturnChanges]) -> None:
+        """Count the moves of returns in stored steps."""
+        for change in changes:
+            for move in change.history:
+                origin = move.from_state or ""
+                self.return_transitions.labels(connection, origin, move.to_state).inc()
 
     def confirmed(self, connection: str, first_seen: datetime, now: datetime) -> None:
         """An order's first event has reached the broker."""

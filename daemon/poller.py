@@ -24,15 +24,15 @@ from adapters.postgres.looks import ClaimedLook, Look
 from daemon.accounts import ACTION_SHARE, Account, Accounts, BudgetSpent
 from daemon.backoff import backoff
 from daemon.holdings import HOLD, Holdings
-from daemon.ingest import Reading, Tally, ingest
+from daemon.ingest import BATCH, Reading, Tally, ingest
 from daemon.metrics import Metrics
-from statemachine.connection import ConnectionSettings
+from daemon.return_ingest import look_at_returns
+from statemachine.connection import ConnectionSettings, SyncLevel
 
 log = structlog.get_logger(__name__)
 
 OVERLAP = timedelta(hours=2)  # clocks, zones, late payments
 DEEPEST = timedelta(days=90)
-BATCH = 500
 AT_ONCE = 8
 _NIGHT = time_of_day(3)
 
@@ -104,7 +104,8 @@ class Poller:
         try:
             account = await self._accounts.get(look.connection)
             tally = await self._read(account, look)
-            await self._succeed(account.settings, look, tally)
+            returns = await self._read_returns(account, look)
+            await self._succeed(account.settings, look, tally, returns)
         except AccountRejected as error:
             await self._fail(look, str(error), self._clock() + timedelta(hours=1))
             await self._accounts.suspend(look.connection, error, self._clock())
@@ -144,6 +145,29 @@ class Poller:
     async def _ingest(self, reading: Reading, batch: list[ExportedOrder], tally: Tally) -> None:
         await ingest(self._database, reading, batch, self._clock(), self._metrics, tally)
 
+    async def _read_returns(self, account: Account, look: ClaimedLook) -> Tally:
+        """What all looks but the fresh one read besides; the orders are stored by then.
+
+        Returns hold no orders up: what goes wrong here, the next look makes good.
+        """
+        settings, now, tally = account.settings, self._clock(), Tally()
+        if look.look is Look.FRESH or settings.sync_level is SyncLevel.STOCK_ONLY:
+            return tally
+        start = _start(account)
+        since = look.since if look.look is Look.BACKFILL else max(start, now - DEEPEST)
+        reading = Reading(settings, now, None if look.look is Look.BACKFILL else start)
+        metrics = self._metrics
+        try:
+            await look_at_returns(self._database, account, reading, since or start, metrics, tally)
+        except AccountRejected:
+            raise
+        except (BudgetSpent, MarketplaceError) as error:
+            if isinstance(error, Throttled):
+                await self._accounts.rest(settings, error.service)
+            about = {"connection": look.connection, "look": look.look}
+            log.warning("returns not read", **about, error=str(error))
+        return tally
+
     async def _since(self, account: Account, look: ClaimedLook, now: datetime) -> datetime | None:
         """From when the look reads; None when it has nothing to look at."""
         start = _start(account)
@@ -161,20 +185,22 @@ class Poller:
             case _:
                 assert_never(look.look)
 
-    async def _succeed(self, settings: ConnectionSettings, look: ClaimedLook, tally: Tally) -> None:
+    async def _succeed(
+        self, settings: ConnectionSettings, look: ClaimedLook, tally: Tally, returns: Tally
+    ) -> None:
         now = self._clock()
         cursor = max(filter(None, (look.cursor, tally.newest)), default=None)
+        found = f"{tally}; returns: {returns}" if returns.read else str(tally)
         async with self._database.transaction() as tx:
             kept = await looks.finish(
                 tx,
                 look,
                 due_at=next_due(settings, look.look, now),
                 cursor=min(cursor, now) if cursor else None,
-                summary=str(tally),
+                summary=found,
             )
-        changed = tally.new or tally.changed or tally.quarantined
-        tell = log.info if changed else log.debug
-        tell("looked", connection=look.connection, look=look.look, found=str(tally), kept=kept)
+        tell = log.info if tally.news or returns.news else log.debug
+        tell("looked", connection=look.connection, look=look.look, found=found, kept=kept)
         self._metrics.last_successful_poll.labels(look.connection).set(now.timestamp())
 
     async def _throttled(self, look: ClaimedLook, error: Throttled) -> None:

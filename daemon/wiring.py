@@ -28,6 +28,7 @@ from daemon.poller import Poller
 from daemon.relay import LogOnly, Relay
 from daemon.reviewer import Reviewer
 from daemon.settings import Settings, ensure_secret_key
+from daemon.stock_pusher import StockPusher
 from daemon.supervisor import Work, wait_or_stop
 
 log = structlog.get_logger(__name__)
@@ -58,10 +59,19 @@ async def database_url(settings: Settings) -> AsyncIterator[str]:
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
-    embedded = EmbeddedPostgres(Path(settings.state_dir) / "postgres")
+    async with embedded_postgres(Path(settings.state_dir) / "postgres") as dsn:
+        yield dsn
+
+
+@asynccontextmanager
+async def embedded_postgres(directory: Path) -> AsyncIterator[str]:
+    """The DSN of a server of our own, started or joined, and left again."""
+    embedded = EmbeddedPostgres(directory)
+    starting = asyncio.create_task(embedded.start())
     try:
-        yield await embedded.start()
+        yield await asyncio.shield(starting)
     finally:
+        await asyncio.wait({starting})  # a thread starts it: it cannot be stopped before
         await embedded.stop()
 
 
@@ -100,7 +110,7 @@ async def open_parts(
             database=database,
             cipher=cipher,
             metrics=metrics,
-            accounts=Accounts(database, session, cipher, metrics),
+            accounts=Accounts(database, session, cipher, metrics, utc_now),
             desk=CommandDesk(database, settings.plan, metrics, utc_now),
         )
 
@@ -114,6 +124,7 @@ def daemon_tasks(parts: Parts, holdings: Holdings, link: BrokerLink | None) -> d
         "dispatcher": Dispatcher(*common).run,
         "relay": Relay(database, link or LogOnly(), holdings, metrics, utc_now).run,
         "reviewer": Reviewer(database, metrics, utc_now).run,
+        "stock pusher": StockPusher(*common).run,
         "gauges": Gauges(database, metrics, utc_now).run,
     }
     if link is not None:

@@ -331,6 +331,7 @@ class Return:
     changed_at: datetime
     label_link: str | None = None
     has_label: bool = False
+    label_digest: str | None = None  # names the label given last, on its way or taken
     touched_by: str | None = None
     problem: Problem | None = None
     actions: Mapping[ActionKind, ActionStatus] = field(default_factory=dict)

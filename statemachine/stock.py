@@ -85,6 +85,21 @@ def with_reserved(product: Product, quantity: int) -> Product:
     return replace(product, reserved=product.reserved + quantity)
 
 
+def marketplace_references(
+    product: Product, attribute: str, shown: str | None
+) -> tuple[str, str] | None:
+    """(products_reference, products_size_reference); None where the product does not bear any.
+
+    The second is the Product Identification Attribute's value. The first is the catalogue's
+    attribute `products_reference`, else `reference`, else what orders have `shown`, else the same.
+    """
+    size_reference = product.identified_by(attribute)
+    if not size_reference:
+        return None
+    given = (product.attributes.get(name) for name in ("products_reference", "reference"))
+    return next(filter(None, (*given, shown)), size_reference), size_reference
+
+
 def ordered(lines: Iterable[Line], products: Mapping[int, ProductId]) -> dict[ProductId, int]:
     """Units per product; several lines of one product count together."""
     units: dict[ProductId, int] = {}

@@ -11,7 +11,8 @@ from asyncpg import Record
 from adapters.postgres.codec import dump
 from adapters.postgres.events import notify
 from adapters.postgres.queries import load
-from statemachine.model import ActionKind, ActionStatus, ConnectionId, OrderId
+from statemachine.changes import Action
+from statemachine.model import ActionKind, ActionStatus, ConnectionId, OrderId, ReturnId
 
 if TYPE_CHECKING:
     from adapters.postgres.database import Conn, Tx
@@ -21,7 +22,10 @@ _SQL = load("actions")
 
 @dataclass(frozen=True, slots=True)
 class ClaimedAction:
-    """An action that is ours until `held_until`; `unsure`: an earlier try may have arrived."""
+    """An action that is ours until `held_until`; `unsure`: an earlier try may have arrived.
+
+    `order_id` is a return's id where the kind is that of a return.
+    """
 
     id: int
     connection: ConnectionId
@@ -63,6 +67,23 @@ class Waiting:
     kind: ActionKind
     count: int
     oldest: datetime
+
+
+async def store(
+    tx: "Tx",
+    connection: ConnectionId,
+    settled: Sequence[tuple[str, ActionKind, str]],
+    queued: Sequence[tuple[str, Action, datetime]],
+) -> None:
+    """Settle and queue intentions of a step, each with the id of its order or return."""
+    if settled:
+        columns = [list(column) for column in zip(*settled, strict=True)]
+        await tx.execute(_SQL["settle_of_orders"], connection, *columns)
+    if queued:
+        rows = [(id_, action.kind, action.reason, action.by, at) for id_, action, at in queued]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        await tx.execute(_SQL["queue"], connection, *columns)
+        await notify(tx, ["actions"])
 
 
 async def claim(
@@ -126,7 +147,16 @@ async def request_fetch(
 
 async def find(conn: "Conn", connection: ConnectionId, order_id: OrderId) -> list[StoredAction]:
     """Every action for one order, oldest first."""
-    return [_stored(row) for row in await conn.fetch(_SQL["find"], connection, order_id)]
+    found = await conn.fetch(_SQL["find"], connection, order_id, False)
+    return [_stored(row) for row in found]
+
+
+async def find_of_return(
+    conn: "Conn", connection: ConnectionId, return_id: ReturnId
+) -> list[StoredAction]:
+    """Every action for one return, oldest first; its id stands in `order_id`."""
+    found = await conn.fetch(_SQL["find"], connection, return_id, True)
+    return [_stored(row) for row in found]
 
 
 async def fetch_outcome(conn: "Conn", connection: ConnectionId, order_id: OrderId) -> StoredAction:

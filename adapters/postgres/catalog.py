@@ -4,10 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import orjson
-from asyncpg import Record
-
-from adapters.postgres import reservations
+from adapters.postgres import reservations, rows, stock_pushes
 from adapters.postgres.codec import dump
 from adapters.postgres.events import notify
 from adapters.postgres.paging import Page, decode, page_of
@@ -41,9 +38,9 @@ async def matching(
         meant.update(row["id"] for row in found)
     if not meant:
         return []
-    rows = await tx.fetch(_SQL["lock" if lock else "read"], catalog, list(meant))
+    found = await tx.fetch(_SQL["lock" if lock else "read"], catalog, list(meant))
     wanted, named = set(values), set(ids)
-    products = map(_product, rows)
+    products = map(rows.product, found)
     return [p for p in products if p.id in named or p.identified_by(attribute) in wanted]
 
 
@@ -52,8 +49,8 @@ async def lock(
 ) -> dict[ProductId, Product]:
     """Those of the products that exist, for `write`; no other writer of the catalogue meanwhile."""
     await tx.execute(_SQL["lock_catalog"], catalog)
-    rows = await tx.fetch(_SQL["lock"], catalog, list(ids))
-    return {product.id: product for product in map(_product, rows)}
+    found = await tx.fetch(_SQL["lock"], catalog, list(ids))
+    return {product.id: product for product in map(rows.product, found)}
 
 
 async def write(
@@ -71,6 +68,7 @@ async def write(
     if replaced:
         await reservations.replace(tx, replaced)
     await tx.execute(_SQL["note_changes"], columns[0], columns[1], now)
+    await stock_pushes.mark(tx, [(product.catalog, product.id) for product in ordered])
     await notify(tx, ["products"])
 
 
@@ -84,8 +82,8 @@ async def page(
 ) -> Page[Product]:
     """Products by id; `text`: start of an id, a SKU, an EAN, part of a name. Raises BadCursor."""
     (after,) = decode(cursor, str)
-    rows = await conn.fetch(_SQL["page"], catalog, text, after, limit + 1)
-    return page_of([_product(row) for row in rows], limit, lambda product: (product.id,))
+    found = await conn.fetch(_SQL["page"], catalog, text, after, limit + 1)
+    return page_of([rows.product(row) for row in found], limit, lambda product: (product.id,))
 
 
 async def age(conn: "Conn") -> dict[CatalogId, datetime | None]:
@@ -95,8 +93,8 @@ async def age(conn: "Conn") -> dict[CatalogId, datetime | None]:
 
 async def take_changes(tx: "Tx", limit: int) -> list[tuple[CatalogId, ProductId]]:
     """Products that changed, gone from the list with this transaction: decide again within it."""
-    rows = await tx.fetch(_SQL["take_changes"], limit)
-    return [(row["catalog"], row["product_id"]) for row in rows]
+    found = await tx.fetch(_SQL["take_changes"], limit)
+    return [(row["catalog"], row["product_id"]) for row in found]
 
 
 async def waiting_for(
@@ -107,12 +105,8 @@ async def waiting_for(
     Untouched by a person, of connections that accept automatically out of the product's catalogue.
     """
     catalogs, ids = [catalog for catalog, _ in products], [product for _, product in products]
-    rows = await tx.fetch(_SQL["waiting_for"], catalogs, ids)
-    return [(row["connection"], row["order_id"]) for row in rows]
-
-
-def _product(row: Record) -> Product:
-    return Product(**{**row, "attributes": orjson.loads(row["attributes"])})
+    found = await tx.fetch(_SQL["waiting_for"], catalogs, ids)
+    return [(row["connection"], row["order_id"]) for row in found]
 
 
 def _row(product: Product) -> tuple[object, ...]:

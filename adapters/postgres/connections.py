@@ -9,7 +9,7 @@ import orjson
 from asyncpg import Record
 from cryptography.fernet import InvalidToken, MultiFernet
 
-from adapters.postgres import events, looks
+from adapters.postgres import events, looks, stock_pushes
 from adapters.postgres.errors import PostgresError, StaleVersion, UnknownConnection
 from adapters.postgres.queries import load
 from statemachine.changes import Event, EventType
@@ -80,6 +80,8 @@ async def add(
         raise ConnectionExists(f"connection {settings.id} is there already; change it instead")
     if settings.active:
         await looks.start(tx, ConnectionId(settings.id), settings.deep_look_interval)
+    if settings.push_stock:
+        await stock_pushes.mark_all(tx, ConnectionId(settings.id))
     return await get(tx, ConnectionId(settings.id))
 
 
@@ -125,6 +127,14 @@ async def _store(
     if settings.active and not before.settings.active:
         await looks.start(tx, before.id, settings.deep_look_interval)
         await events.notify(tx, ["actions"])
+    if settings.push_stock and _pushes_otherwise(before.settings, settings):
+        await stock_pushes.mark_all(tx, before.id)
+
+
+def _pushes_otherwise(before: ConnectionSettings, after: ConnectionSettings) -> bool:
+    """True when the marketplace was told of no, or of other, products up to now."""
+    keys = ("push_stock", "catalog", "product_id_attribute")
+    return any(getattr(before, key) != getattr(after, key) for key in keys)
 
 
 async def api_key(conn: "Conn", cipher: MultiFernet, connection: ConnectionId) -> str | None:

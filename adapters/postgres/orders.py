@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from adapters.postgres import events, reservations, rows
+from adapters.postgres import actions, events, reservations, rows
 from adapters.postgres.paging import Page, decode, page_of
 from adapters.postgres.queries import load
 from statemachine.changes import Changes, Transition
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from adapters.postgres.database import Conn, Tx
 
 _SQL = load("orders")
-_ACTIONS = load("actions")
 
 
 async def lock(
@@ -45,12 +44,11 @@ async def record(
     connection = ConnectionId(settings.id)
     await _write(tx, connection, touched, fingerprints)
     await _add_history(tx, connection, touched)
-    queued = await _move_actions(tx, connection, touched)
+    await _move_actions(tx, connection, touched)
     freed = await reservations.move(tx, settings, touched)
     await events.append(tx, [event for change in touched for event in change.events])
-    topics = [topic for topic, news in (("actions", queued), ("products", freed)) if news]
-    if topics:
-        await events.notify(tx, topics)
+    if freed:
+        await events.notify(tx, ["products"])
 
 
 async def _write(
@@ -85,25 +83,18 @@ async def _add_history(tx: "Tx", connection: ConnectionId, changes: Sequence[Cha
         )
 
 
-async def _move_actions(tx: "Tx", connection: ConnectionId, changes: Sequence[Changes]) -> bool:
-    """Settle and queue intentions; True when one was queued."""
+async def _move_actions(tx: "Tx", connection: ConnectionId, changes: Sequence[Changes]) -> None:
     settled = [
         (change.order.id, kind, status)
         for change in changes
         for kind, status in change.settled.items()
     ]
-    if settled:
-        columns = [list(column) for column in zip(*settled, strict=True)]
-        await tx.execute(_ACTIONS["settle_of_orders"], connection, *columns)
     queued = [
-        (change.order.id, action.kind, action.reason, action.by, change.order.changed_at)
+        (change.order.id, action, change.order.changed_at)
         for change in changes
         for action in change.actions
     ]
-    if queued:
-        columns = [list(column) for column in zip(*queued, strict=True)]
-        await tx.execute(_ACTIONS["queue"], connection, *columns)
-    return bool(queued)
+    await actions.store(tx, connection, settled, queued)
 
 
 async def fingerprints(

@@ -3,6 +3,9 @@
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from asyncpg import Record
+
+from adapters.postgres import stock_pushes
 from adapters.postgres.queries import load
 from statemachine.changes import Changes
 from statemachine.connection import ConnectionSettings
@@ -23,18 +26,34 @@ async def move(tx: "Tx", settings: ConnectionSettings, changes: Sequence[Changes
         for product_id, delta in change.reserved.items()
         if delta
     ]
-    freed = bool(moves) and await _move(tx, settings, moves)
+    freed = False
+    if moves:
+        moved = await _move(tx, settings, moves)
+        freed = any(row["freed"] for row in moved)
+        products = [(row["catalog"], row["product_id"]) for row in moved]
+        await stock_pushes.mark(tx, products, _references(changes), ConnectionId(settings.id))
     await _know(tx, ConnectionId(settings.id), changes)
     return freed
 
 
-async def _move(tx: "Tx", settings: ConnectionSettings, moves: Sequence[tuple[Any, ...]]) -> bool:
+def _references(changes: Sequence[Changes]) -> dict[ProductId, str]:
+    """The products_reference of each product whose size these orders name beside it."""
+    return {
+        change.order.products[line.line]: line.reference
+        for change in changes
+        for line in change.order.facts.lines
+        if line.line in change.order.products and line.size_reference and line.reference
+    }
+
+
+async def _move(
+    tx: "Tx", settings: ConnectionSettings, moves: Sequence[tuple[Any, ...]]
+) -> Sequence[Record]:
     orders, products, deltas, known, changed = (list(c) for c in zip(*moves, strict=True))
     await tx.execute(_SQL["lock_products"], settings.id, settings.catalog, orders, products)
-    freed = await tx.fetch(
+    return await tx.fetch(
         _SQL["move"], settings.id, settings.catalog, orders, products, deltas, known, max(changed)
     )
-    return bool(freed)
 
 
 async def _know(tx: "Tx", connection: ConnectionId, changes: Sequence[Changes]) -> None:

@@ -1,6 +1,6 @@
-"""Orders as rows: columns for what is searched, JSON for the rest."""
+"""Orders as rows: columns for what is searched, JSON for the rest; products out of rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -18,6 +18,7 @@ from statemachine.model import (
     Order,
     OrderState,
     Problem,
+    Product,
     ProductId,
     Shipment,
 )
@@ -87,6 +88,11 @@ def order(row: Record) -> Order:
             for kind, status in _object(row["actions"]).items()
         },
     )
+
+
+def product(row: Record | Mapping[str, Any]) -> Product:
+    """The product of a row of its columns."""
+    return Product(**{**row, "attributes": orjson.loads(row["attributes"])})
 
 
 def _object(data: bytes | None) -> dict[Any, Any]:

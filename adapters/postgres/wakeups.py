@@ -18,7 +18,7 @@ _BACKOFF_SECONDS = (0.2, 0.5, 1, 2, 5, 10)
 class Wakeups:
     """One LISTEN connection; `wait` tells a task what it has not heard of yet.
 
-    Topics: actions, events, looks, products. The connection is opened by the first wait and
+    Topics: actions, events, looks, products, stock. The connection is opened by the first wait and
     opened again with back-off when lost; then every topic counts as notified.
     """
 

@@ -19,6 +19,7 @@ from daemon.cli.orders import group as orders
 from daemon.cli.output import print_error
 from daemon.cli.process import register as register_processes
 from daemon.cli.quarantine import group as quarantine
+from daemon.cli.returns import group as returns
 from daemon.cli.sync import register as register_sync
 
 app = typer.Typer(
@@ -28,7 +29,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (connections, orders, catalog, events, quarantine, database):
+for _group in (connections, orders, returns, catalog, events, quarantine, database):
     app.add_typer(_group)
 for _register in (register_processes, register_sync, register_diagram):
     _register(app)

@@ -1,18 +1,22 @@
 """`spartoo-sync catalog`: what the store sells, and how many of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 from rich.console import RenderableType
+from rich.text import Text
 
 from adapters.postgres import catalog as product_store
+from adapters.postgres import stock_pushes
 from adapters.postgres.database import Conn
 from adapters.postgres.paging import Page
+from adapters.postgres.stock_pushes import Told
 from daemon.cli.asking import asked_by, command_id, tell
 from daemon.cli.catalog_import import import_catalog
 from daemon.cli.catalog_names import CatalogName
+from daemon.cli.catalog_push import push_stock
 from daemon.cli.command import Invocation, command
 from daemon.cli.order_list import Cursor, Limit
 from daemon.cli.output import note, show, table
@@ -23,13 +27,15 @@ from statemachine.model import CatalogId, Product
 
 group = typer.Typer(
     name="catalog",
-    help="The catalogue orders are measured against: import, look, set stock.",
+    help="The catalogue orders are measured against: import, look, set stock, push it.",
     no_args_is_help=True,
 )
 command(group, "import")(import_catalog)
+command(group, "push")(push_stock)
 
 _COLUMNS = ("id", "sku", "ean", "name", "stock", "reserved", "available", "shortfall")
 _MORE = ("final price", "original price", "currency", "as of", "attributes")
+_TOLD = ("id", "connection", "units", "at", "waits", "why not")
 _MOST_STOCK = 2**31 - 1
 
 
@@ -46,7 +52,7 @@ async def show_products(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> None:
-    """Show products with their stock, what is reserved of it and what is available."""
+    """Show products with their stock, what is reserved, available, and told to Spartoo."""
     async with invocation.parts() as parts, parts.database.connection() as conn:
         if product is not None:
             page = Page([await _product(conn, catalog, product)], None)
@@ -54,8 +60,10 @@ async def show_products(
             page = await product_store.page(
                 conn, CatalogId(catalog), text=text, limit=limit, cursor=cursor
             )
-    document = {"items": [_document(p) for p in page.items], "next": page.next_cursor}
-    show(document, as_json=invocation.as_json, render=lambda: _render(page, catalog))
+        ids = [p.id for p in page.items]
+        told = await stock_pushes.told(conn, CatalogId(catalog), ids)
+    document = {"items": [_document(p, told) for p in page.items], "next": page.next_cursor}
+    show(document, as_json=invocation.as_json, render=lambda: _render(page, told, catalog))
 
 
 async def _find(conn: Conn, catalog: str, product: str) -> Product | None:
@@ -70,19 +78,23 @@ async def _product(conn: Conn, catalog: str, product: str) -> Product:
     return found
 
 
-def _document(product: Product) -> dict[str, Any]:
+def _document(product: Product, told: Sequence[Told]) -> dict[str, Any]:
     return {
         **asdict(product),
         "available": product.available,
         "shortfall": product.shortfall,
+        "pushes": [asdict(push) for push in told if push.product_id == product.id],
     }
 
 
-def _render(page: Page[Product], catalog: str) -> Iterator[RenderableType]:
+def _render(page: Page[Product], told: Sequence[Told], catalog: str) -> Iterator[RenderableType]:
     if not page.items:
         yield f"no such products in catalogue {catalog}"
         return
     yield table((*_COLUMNS, *_MORE), [_row(product) for product in page.items])
+    if told:
+        yield Text("\ntold to the marketplace", style="bold")
+        yield table(_TOLD, [_told(push) for push in told])
     if page.next_cursor:
         yield f"more: --cursor {page.next_cursor}"
 
@@ -103,6 +115,11 @@ def _row(product: Product) -> tuple[object, ...]:
         product.as_of,
         ", ".join(f"{name}={value}" for name, value in product.attributes.items()),
     )
+
+
+def _told(push: Told) -> tuple[object, ...]:
+    waits = "" if push.due_at is None else "retry" if push.attempts else "yes"
+    return push.product_id, push.connection, push.sent, push.pushed_at, waits, push.error
 
 
 @command(group, "set-stock")

@@ -1,5 +1,6 @@
-"""How an order is named on the command line: ORDER, or CONNECTION ORDER."""
+"""How orders and returns are named on the command line: by their id, or CONNECTION and id."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -7,18 +8,31 @@ import typer
 _MOST = 2
 
 
-def _one_or_two(names: list[str]) -> list[str]:
-    if len(names) > _MOST:
-        raise typer.BadParameter("name one order: ORDER, or CONNECTION ORDER")
-    return names
+def _one_or_two(kind: str) -> Callable[[list[str]], list[str]]:
+    def check(names: list[str]) -> list[str]:
+        if len(names) > _MOST:
+            wanted = f"name one {kind}: {kind.upper()}, or CONNECTION {kind.upper()}"
+            raise typer.BadParameter(wanted)
+        return names
+
+    return check
 
 
 OrderName = Annotated[
     list[str],
     typer.Argument(
         metavar="[CONNECTION] ORDER",
-        callback=_one_or_two,
+        callback=_one_or_two("order"),
         help="The order's id; the connection before it where two hold the same id.",
+        show_default=False,
+    ),
+]
+ReturnName = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[CONNECTION] RETURN",
+        callback=_one_or_two("return"),
+        help="The return's id; the connection before it where two hold the same id.",
         show_default=False,
     ),
 ]

@@ -7,12 +7,15 @@ from typing import Any
 from rich.columns import Columns
 from rich.console import RenderableType
 from rich.panel import Panel
+from rich.table import Table
 from rich.text import Text
 
 from adapters.ports import LoggedEvent
-from adapters.postgres import actions, events
+from adapters.postgres import actions, communications, events
 from adapters.postgres import orders as order_store
+from adapters.postgres import returns as return_store
 from adapters.postgres.actions import StoredAction
+from adapters.postgres.communications import Communication
 from adapters.postgres.database import Conn
 from daemon.cli.asking import find_order, known_connection
 from daemon.cli.command import Invocation
@@ -20,10 +23,12 @@ from daemon.cli.order_list import money, state_cell
 from daemon.cli.order_names import OrderName
 from daemon.cli.order_why import render_decision
 from daemon.cli.output import cell, facts, plain, show, table
+from daemon.cli.return_list import return_table
 from statemachine.changes import Transition
 from statemachine.connection import ConnectionSettings
 from statemachine.events import decision_document, order_document, transition_document
-from statemachine.model import Address, Order, Relay
+from statemachine.model import Address, Order, Relay, Return
+from statemachine.return_events import return_document
 
 _MOST_EVENTS = 500
 _ACTION_COLUMNS = ("action", "status", "tries", "by", "reason", "stored", "settled", "result")
@@ -38,10 +43,12 @@ class Opened:
     history: Sequence[Transition]
     actions: Sequence[StoredAction]
     events: Sequence[LoggedEvent]
+    communications: Sequence[Communication]
+    returns: Sequence[Return]
 
 
 async def show_order(invocation: Invocation, name: OrderName) -> None:
-    """Open one order: general, addresses, items, decision, actions, history, events, problem."""
+    """Open one order: general, addresses, items, actions, returns, history, calls."""
     async with invocation.parts() as parts, parts.database.connection() as conn:
         opened = await _open(conn, await find_order(conn, name))
     show(_document(opened), as_json=invocation.as_json, render=lambda: _render(opened))
@@ -55,6 +62,8 @@ async def _open(conn: Conn, order: Order) -> Opened:
         await order_store.history(conn, order.connection, order.id),
         await actions.find(conn, order.connection, order.id),
         await events.after(conn, 0, _MOST_EVENTS, connection=order.connection, order_id=order.id),
+        await communications.of_order(conn, order.connection, order.id, _MOST_EVENTS),
+        await return_store.of_order(conn, order.connection, order.id),
     )
 
 
@@ -71,7 +80,9 @@ def _document(opened: Opened) -> dict[str, Any]:
         "reserved": order.reserved,
         "history": [transition_document(move) | {"reason": move.reason} for move in opened.history],
         "actions": [asdict(action) for action in opened.actions],
+        "returns": [return_document(returned) for returned in opened.returns],
         "events": [_event_document(event) for event in opened.events],
+        "communications": [asdict(entry) for entry in opened.communications],
     }
 
 
@@ -180,17 +191,25 @@ def _items(order: Order) -> RenderableType:
 def _sections(opened: Opened) -> Iterator[RenderableType]:
     if opened.actions:
         yield Text("\nactions for Spartoo", style="bold")
-        yield table(_ACTION_COLUMNS, [_action(action) for action in opened.actions])
+        yield action_table(opened.actions)
+    if opened.returns:
+        yield Text("\nreturns", style="bold")
+        yield return_table(opened.returns)
     yield Text("\nhistory", style="bold")
     yield table(
         ("at", "from", "to", "by", "trigger", "reason"),
         [(m.at, m.from_state, m.to_state, m.by, m.trigger, m.reason) for m in opened.history],
     )
-    yield Text("\nevents", style="bold")
+    yield Text("\ncommunications", style="bold")
     yield table(
-        ("position", "time", "event", "subject", "sequence"),
-        [(e.position, e.time, e.type, e.subject, e.sequence) for e in opened.events],
+        ("at", "", "kind", "what", "result", "about"),
+        [(c.at, c.direction, c.kind, c.name, c.result, c.summary) for c in opened.communications],
     )
+
+
+def action_table(actions: Sequence[StoredAction]) -> Table:
+    """One row an action."""
+    return table(_ACTION_COLUMNS, [_action(action) for action in actions])
 
 
 def _action(action: StoredAction) -> tuple[object, ...]:

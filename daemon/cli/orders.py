@@ -18,6 +18,7 @@ from daemon.cli.command import Invocation, command
 from daemon.cli.order_list import list_orders
 from daemon.cli.order_names import OrderName
 from daemon.cli.order_show import show_order
+from daemon.cli.order_slip import save_slip
 from daemon.cli.order_why import why_order
 from daemon.command_messages import OrderDecision, OrderFetch, OrderShip, reply_body
 from daemon.commands import Reply
@@ -30,6 +31,7 @@ group = typer.Typer(
 )
 command(group, "list")(list_orders)
 command(group, "show")(show_order)
+command(group, "slip")(save_slip)
 command(group, "why")(why_order)
 
 Decision = Literal["order.accept", "order.refuse", "order.cancel", "order.retry"]

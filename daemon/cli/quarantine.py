@@ -1,4 +1,4 @@
-"""`spartoo-sync quarantine`: orders that cannot be read."""
+"""`spartoo-sync quarantine`: orders and returns that cannot be read."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ from adapters.postgres import quarantine as store
 from adapters.postgres.database import Conn, Tx
 from adapters.postgres.paging import Page
 from adapters.postgres.quarantine import Quarantined
+from adapters.postgres.returns import IN_QUARANTINE
 from daemon.cli.asking import NO_DAEMON, asked_by, daemon_runs, known_connection
 from daemon.cli.command import Invocation, command
 from daemon.cli.order_list import Cursor, Limit
@@ -22,9 +23,11 @@ from statemachine.events import UNREADABLE
 from statemachine.facts import Refused
 from statemachine.model import ConnectionId, OrderId
 
+_FOUND_BY_LOOKS = (UNREADABLE, IN_QUARANTINE)  # nothing here can be fetched as an order
+
 group = typer.Typer(
     name="quarantine",
-    help="Orders that cannot be read: kept with their XML and the reason, tried again.",
+    help="Orders and returns that cannot be read: kept with their XML and the reason, tried again.",
     no_args_is_help=True,
 )
 
@@ -90,7 +93,7 @@ async def retry(invocation: Invocation, name: OrderName) -> None:
         async def work(tx: Tx) -> Quarantined:
             entry = await _find(tx, name)
             await store.reopen(tx, entry.connection, entry.order_id)
-            if not entry.order_id.startswith(UNREADABLE):
+            if not entry.order_id.startswith(_FOUND_BY_LOOKS):
                 order_id = OrderId(entry.order_id)
                 await actions.request_fetch(tx, entry.connection, order_id, asked_by())
             return entry
@@ -100,7 +103,7 @@ async def retry(invocation: Invocation, name: OrderName) -> None:
 
 
 async def _tell(invocation: Invocation, entry: Quarantined, *, runs: bool) -> None:
-    fetched = not entry.order_id.startswith(UNREADABLE)
+    fetched = not entry.order_id.startswith(_FOUND_BY_LOOKS)
     if invocation.as_json:
         about = {"connection": entry.connection, "order_id": entry.order_id}
         print_json({**about, "status": "queued", "fetch": fetched})

@@ -51,12 +51,15 @@ UNREADABLE = {
         "bad_command: order_id: Field required",
     ),
     "no id": (
-        command(command="connection.sync", connection="manual"),
-        "bad_command: id: missing, and the message has no message_id",
+        command(id="", command="connection.sync", connection="manual"),
+        "bad_command: id: String should have at least 1 character",
     ),
     "bad product": (
         command(id="1", command="catalog.upsert", products=[{"id": "98_38", "stock": -1}]),
-        "bad_command: products: product 1: stock = -1: must be a whole number, 0 or more",
+        (
+            "bad_command: products: product 1: stock = -1: must be a whole number of units,"
+            " 0 to 2147483647"
+        ),
     ),
 }
 

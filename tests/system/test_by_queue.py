@@ -169,18 +169,13 @@ async def looked_again(system: System, account: str) -> None:
 async def test_a_waiting_order_is_decided_again_when_stock_comes(
     running: System, consumer: Consumer, asker: Asker
 ) -> None:
-    running.connect("auto", auto_accept=True, catalog="shop")
-    first, *_ = running.daemons
-    assert await first.terminate() == 0
-    await running.run()
     (order,) = running.place("auto", lines=[catalog_line(VARIANT, 2)])
     await consumer.has(order.id, *HELD)
-    products = catalog_products(1)
-    reply = await asker.ask("catalog.upsert", catalog="shop", products=products)
+    reply = await asker.ask("catalog.upsert", catalog="shop", products=catalog_products(1))
     assert reply["status"] == "done"
     reply = await asker.ask("stock.set", catalog="shop", product_id=VARIANT.size_reference, stock=2)
     assert reply["status"] == "done"
-    await consumer.has(order.id, *HELD, "order.accepted", "order.synced")
+    await consumer.has(order.id, *HELD, "order.accepted")
     await running.check(consumer)
     assert await product(running, "shop") == (2, 2)
 
@@ -207,9 +202,7 @@ async def test_the_stores_number_replaces_what_it_knows(
 async def test_an_acknowledged_order_is_synced_when_the_setting_says_so(
     running: System, consumer: Consumer, asker: Asker
 ) -> None:
-    running.connect("auto", auto_accept=True, synced_when="acknowledged")
-    assert await running.daemons[0].terminate() == 0
-    await running.run()
+    await running.fill_catalogue(100, "shop")
     (order,) = running.place("auto", lines=[catalog_line(VARIANT, 1)])
     await consumer.has(order.id, "order.new", "order.accepted")
     await running.published()

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from functools import partial
 
 import pytest
 
 from adapters.spartoo.simulator.fault_kinds import Latency, TimeOut
 from tests.fixtures.checks import acceptances
 from tests.fixtures.daemon_process import Daemon
-from tests.fixtures.koongo import Consumer, asking
+from tests.fixtures.koongo import Asker, Consumer, asking
 from tests.fixtures.postgres import eventually
 from tests.fixtures.system import System
 
@@ -152,6 +153,57 @@ async def test_two_daemons_share_the_work_and_one_is_killed(
     assert await leads(survivor)
     await system.check(consumer)
     assert await survivor.terminate() == 0
+
+
+async def test_a_frozen_daemon_wakes_up_and_does_nothing_twice(
+    system: System, consumer: Consumer
+) -> None:
+    """What it had in hand was taken over; it must notice before it sends."""
+    system.connect("auto", auto_accept=True)
+    await system.fill_catalogue(100_000)
+    frozen, other = await system.run(), await system.run()
+    system.misbehave(Latency(kind="latency", service=CHANGE, seconds=0.1, jitter=0.2))
+    orders = system.place("auto", 150, kind="fine")
+    await accepted(system, 20)
+    frozen.freeze()
+    await system.reaches({order.id: "synced" for order in orders}, 60)
+    assert await leads(other)
+    late = system.place("auto", 20, kind="fine")
+    frozen.thaw()
+    await system.reaches({order.id: "synced" for order in late}, 60)
+    assert await frozen.missing() == []
+    await system.check(consumer)
+    assert [await frozen.terminate(), await other.terminate()] == [0, 0]
+
+
+async def test_commands_are_answered_although_the_daemon_is_killed(
+    system: System, consumer: Consumer
+) -> None:
+    system.connect("manual")
+    await system.fill_catalogue(100_000)
+    orders = system.place("manual", 120, kind="fine")
+    daemon = await system.run()
+    await system.reaches({order.id: "pending_manual" for order in orders})
+    assert system.amqp_url is not None
+    async with asking(system.amqp_url) as asker:
+        asked = []
+        for order in orders:
+            fields = {"command": "order.accept", "connection": "manual", "order_id": order.id}
+            body = json.dumps(fields | {"id": f"accept {order.id}"}).encode()
+            asked += [await asker.publish(body), await asker.publish(body)]
+        for answered in (30, 90):
+            await eventually(partial(replies, asker, answered), 30)
+            await daemon.kill()
+            daemon = await system.run()
+        await eventually(partial(replies, asker, len(asked)), 30)
+    told = [reply["status"] for replies in asker.replies.values() for reply in replies]
+    assert set(told) == {"queued"}
+    await system.reaches({order.id: "synced" for order in orders}, 60)
+    await system.check(consumer)
+
+
+async def replies(asker: Asker, count: int) -> bool:
+    return len(asker.replies) >= count
 
 
 async def leads(daemon: Daemon) -> bool:

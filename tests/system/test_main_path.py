@@ -160,15 +160,3 @@ async def test_orders_from_before_sync_from_are_left_alone(
     await system.run()
     await consumer.has(new.id, *HELD)
     assert old.id not in await system.states()
-
-
-async def test_an_order_is_synced_when_the_store_has_acknowledged_it(
-    system: System, consumer: Consumer
-) -> None:
-    system.connect("auto", auto_accept=True, synced_when="acknowledged")
-    await system.fill_catalogue(STOCK)
-    (order,) = system.place("auto", kind="fine")
-    await system.run()
-    await consumer.has(order.id, "order.new", "order.accepted")
-    await system.published()
-    assert await system.states() == {order.id: "accepted"}

@@ -1,6 +1,8 @@
 """Spartoo misbehaves: what is transient goes on by itself, what is not waits for a person."""
 
-import pytest
+from collections import Counter
+from itertools import chain, product
+
 from pydantic import TypeAdapter
 
 from adapters.spartoo.simulator.fault_kinds import AnsweredCode, AnyFault, Latency
@@ -8,52 +10,59 @@ from adapters.spartoo.simulator.orders import Status
 from tests.fixtures.checks import acceptances
 from tests.fixtures.koongo import Asker, Consumer, asking
 from tests.fixtures.postgres import eventually
-from tests.fixtures.system import System
+from tests.fixtures.system import ACCOUNTS, System
 
 HELD = ["order.new", "order.pending_manual"]
 ACCEPTED = ["order.new", "order.accepted", "order.synced"]
+SPARE = ACCOUNTS[-8:]
 EXPORT, CHANGE = "xml_export_orders", "xml_maj_orders"
 FAULT: TypeAdapter[AnyFault] = TypeAdapter(AnyFault)
 
-TRANSIENT = {
-    "cut_off": ({"kind": "cut_off"}, "bad_xml"),
-    "dropped in the body": ({"kind": "cut_off", "drop": True}, "connection"),
-    "html": ({"kind": "html"}, "bad_xml"),
-    "empty": ({"kind": "empty"}, "bad_xml"),
-    "http_error": ({"kind": "http_error", "status": 503}, "http_503"),
-    "drop": ({"kind": "drop"}, "connection"),
+LOST: dict[str, dict[str, object]] = {
+    "html": {"kind": "html"},
+    "empty": {"kind": "empty"},
+    "http_503": {"kind": "http_error", "status": 503},
+    "drop": {"kind": "drop"},
 }
+TRANSIENT = LOST | {
+    "cut off": {"kind": "cut_off"},
+    "dropped in the body": {"kind": "cut_off", "drop": True},
+}
+LABELS = Counter({"bad_xml": 3, "connection": 2, "http_503": 1})  # html, empty and cut off: no XML
 
 
-@pytest.mark.parametrize("name", TRANSIENT)
-async def test_a_look_that_fails_is_made_again(
-    system: System, consumer: Consumer, name: str
-) -> None:
-    fields, code = TRANSIENT[name]
-    system.connect("manual")
-    orders = system.place("manual", 3)
-    system.misbehave(FAULT.validate_python({**fields, "service": EXPORT, "count": 2}))
+async def test_looks_that_fail_are_made_again(system: System, consumer: Consumer) -> None:
+    orders = {}
+    for account, fault in zip(SPARE, TRANSIENT.values(), strict=False):
+        system.connect(account)
+        orders[account] = system.place(account, 3)
+        scope = {"service": EXPORT, "account": account, "count": 2}
+        system.misbehave(FAULT.validate_python(fault | scope))
     daemon = await system.run()
-    for order in orders:
+    for order in chain(*orders.values()):
         await consumer.has(order.id, *HELD)
     await system.check(consumer)
-    assert await daemon.metric("spartoo_calls_total", service=EXPORT, code=code) == 2
+    for code, accounts in LABELS.items():
+        calls = await daemon.metric("spartoo_calls_total", service=EXPORT, code=code)
+        assert calls == 2 * accounts, code
     failed = daemon.logs("look not finished")
-    assert {record["connection"] for record in failed} == {"manual"}
+    assert {record["connection"] for record in failed} == orders.keys()
     assert all(record["error"].startswith("xml_export_orders.php") for record in failed)
 
 
-@pytest.mark.parametrize("name", ["html", "http_error", "drop", "empty"])
-@pytest.mark.parametrize("after_change", [False, True])
-async def test_an_acceptance_whose_answer_is_lost_is_made_once(
-    system: System, consumer: Consumer, name: str, after_change: bool
+async def test_acceptances_whose_answer_is_lost_are_made_once(
+    system: System, consumer: Consumer
 ) -> None:
     """Whether the call took effect or not: the order is read before it is tried again."""
-    system.connect("auto", auto_accept=True)
-    await system.fill_catalogue(100)
-    orders = system.place("auto", 5, kind="fine")
-    lost = {**TRANSIENT[name][0], "service": CHANGE, "count": 5, "after_change": after_change}
-    system.misbehave(FAULT.validate_python(lost))
+    await system.fill_catalogue(1000)
+    orders = []
+    for account, (fault, after_change) in zip(
+        SPARE, product(LOST.values(), (False, True)), strict=True
+    ):
+        system.connect(account, auto_accept=True)
+        orders += system.place(account, 5, kind="fine")
+        scope = {"service": CHANGE, "account": account, "count": 5, "after_change": after_change}
+        system.misbehave(FAULT.validate_python(fault | scope))
     await system.run()
     for order in orders:
         await consumer.has(order.id, *ACCEPTED)
@@ -61,34 +70,36 @@ async def test_an_acceptance_whose_answer_is_lost_is_made_once(
     assert acceptances(system.simulator) == {order.id for order in orders}
 
 
-@pytest.mark.parametrize(
-    ("code", "reason"), [(-2, "bad_key"), (-1, "bad_key"), (-428, "deactivated")]
-)
-async def test_an_account_that_is_refused_is_suspended_until_a_person_acts(
-    running: System, consumer: Consumer, asker: Asker, code: int, reason: str
+async def test_refused_accounts_are_suspended_until_a_person_acts(
+    running: System, consumer: Consumer, asker: Asker
 ) -> None:
     daemon = running.daemons[0]
-    running.misbehave(AnsweredCode(kind="code", code=code, account="manual"))
-    await consumer.has("manual", "connection.suspended")
-    (event,) = consumer.of_type("connection.suspended")
-    assert event.body["data"]["connection"] == "manual"
-    assert event.body["data"]["reason"] == reason
-    assert event.routing_key == "connection.suspended.manual"
+    refused = {"manual": (-2, "bad_key"), "auto": (-428, "deactivated")}
+    for account, (code, reason) in refused.items():
+        running.misbehave(AnsweredCode(kind="code", code=code, account=account))
+        await consumer.has(account, "connection.suspended")
+        event = consumer.of_type("connection.suspended")[-1]
+        assert event.routing_key == f"connection.suspended.{account}"
+        assert event.body["data"]["connection"] == account
+        assert event.body["data"]["reason"] == reason
 
     async def shown() -> bool:
-        return await daemon.metric("connection_suspended", connection="manual") == 1
+        return await daemon.metric("connection_suspended") == 2
 
     await eventually(shown, 15)
     assert await daemon.metric("connection_suspended", connection="other") == 0
-    assert any(str(code) in record["error"] for record in daemon.logs("look not finished"))
+    for account, (code, _) in refused.items():
+        failed = [r for r in daemon.logs("look not finished") if r["connection"] == account]
+        assert str(code) in failed[0]["error"]
     (elsewhere,) = running.place("other")
-    (waiting,) = running.place("manual")
+    waiting = [running.place(account)[0] for account in refused]
     await consumer.has(elsewhere.id, *HELD)
-    assert waiting.id not in await running.states()
+    assert not {order.id for order in waiting} & (await running.states()).keys()
     running.simulator.faults.clear()
-    assert (await asker.ask("connection.activate", connection="manual"))["status"] == "done"
-    await consumer.has("manual", "connection.suspended", "connection.resumed")
-    await consumer.has(waiting.id, *HELD)
+    for account, order in zip(refused, waiting, strict=True):
+        assert (await asker.ask("connection.activate", connection=account))["status"] == "done"
+        await consumer.has(account, "connection.suspended", "connection.resumed")
+        await consumer.has(order.id, *HELD)
     await running.check(consumer)
 
 
@@ -117,7 +128,8 @@ async def test_a_throttled_service_rests_and_goes_on_by_itself(
     await consumer.has(elsewhere.id, *HELD)
     await consumer.has(order.id, *HELD)
     assert daemon.logs("look not finished")
-    calls = [c.at for c in system.simulator.ledger.after(0) if c.account == "manual"]
+    ledger = system.simulator.ledger.after(0)
+    calls = [c.at for c in ledger if (c.account, c.service) == ("manual", EXPORT)]
     assert (calls[1] - calls[0]).total_seconds() > 1.5
     assert not consumer.types("manual"), "resting is no suspension"
     await system.check(consumer)

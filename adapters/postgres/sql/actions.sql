@@ -12,7 +12,7 @@ where
 -- name: queue
 -- New intentions. One that waits stays as it is, one that failed starts again behind the others
 -- (an earlier try may have arrived all the same, so `unsure` stays);
--- of those that are done only a reading is done again.
+-- of those that are done only a reading, and sending another label, are done again.
 insert into actions as a (connection, order_id, kind, reason, requested_by, due_at, created_at)
 select $1, u.order_id, u.kind, u.reason, u.requested_by, now(), u.at
 from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
@@ -22,7 +22,9 @@ on conflict (order_id, connection, kind) do update set
     id = default, status = 'pending', attempts = 0, result = null,
     reason = excluded.reason, requested_by = excluded.requested_by, due_at = excluded.due_at,
     created_at = excluded.created_at, settled_at = null
-where a.status in ('failed', 'superseded') or (a.status = 'done' and a.kind = 'fetch')
+where
+    a.status in ('failed', 'superseded')
+    or (a.status = 'done' and a.kind in ('fetch', 'return_label'))
 
 -- name: request_fetch
 -- Read an order again, now; a second request joins the first.
@@ -68,7 +70,9 @@ room as materialized (
             where
                 r.connection = q.connection and r.until > now()
                 and r.service = case
-                    when q.kind = 'fetch' then 'xml_export_orders' else 'xml_maj_orders'
+                    when q.kind = 'fetch' then 'xml_export_orders'
+                    when starts_with(q.kind, 'return_') then 'xml_maj_returns'
+                    else 'xml_maj_orders'
                 end
         )
 ),
@@ -147,12 +151,12 @@ from unnest($2::bigint[], $3::boolean[]) as u (id, unsure)
 where a.id = u.id and a.holder = $1 and a.status = 'pending'
 
 -- name: find
--- Every intention for one order, oldest first.
+-- Every intention for one order, or for one return, oldest first.
 select
     id, connection, order_id, kind, reason, requested_by, status, attempts, unsure, due_at,
     held_until, result, created_at, settled_at
 from actions
-where order_id = $2 and connection = $1
+where order_id = $2 and connection = $1 and starts_with(kind, 'return_') = $3
 order by id
 
 -- name: pending
@@ -188,5 +192,7 @@ left join lateral (
 left join rests as rest
     on rest.connection = q.connection and rest.until > now()
     and rest.service = case
-        when q.kind = 'fetch' then 'xml_export_orders' else 'xml_maj_orders'
+        when q.kind = 'fetch' then 'xml_export_orders'
+        when starts_with(q.kind, 'return_') then 'xml_maj_returns'
+        else 'xml_maj_orders'
     end

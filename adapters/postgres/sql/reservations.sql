@@ -12,6 +12,7 @@ for update
 
 -- name: move
 -- Adds and releases units; what is really released counts, should the store have replaced it.
+-- What became available is noted for the orders that wait for it. Which products moved.
 with wanted as (
     select * from unnest($3::text[], $4::text[], $5::int[], $6::timestamptz[])
         as w (order_id, product_id, delta, known_at)
@@ -51,13 +52,15 @@ moved as (
 counted as (
     update products as p set reserved = p.reserved + m.delta from moved as m
     where p.catalog = m.catalog and p.id = m.product_id
+),
+noted as (
+    insert into product_changes as c (catalog, product_id, changed_at)
+    select catalog, product_id, $7 from moved
+    where delta < 0
+    order by catalog, product_id
+    on conflict (catalog, product_id) do update set changed_at = excluded.changed_at
 )
-insert into product_changes as c (catalog, product_id, changed_at)
-select catalog, product_id, $7 from moved
-where delta < 0
-order by catalog, product_id
-on conflict (catalog, product_id) do update set changed_at = excluded.changed_at
-returning product_id
+select catalog, product_id, delta < 0 as freed from moved
 
 -- name: know
 -- Since when the store's numbers include these orders.

@@ -9,6 +9,8 @@ create table connections (
     suspended_reason text,
     suspended_message text
 );
+create index connections_pushing on connections ((settings ->> 'catalog'))
+    where settings ->> 'push_stock' = 'true';
 
 create table looks (
     connection text collate "C" not null references connections (id),
@@ -73,6 +75,50 @@ create table order_history (
 );
 create index order_history_order on order_history (order_id, connection, id);
 
+create table returns (
+    return_id text collate "C" not null,
+    connection text collate "C" not null,
+    order_id text collate "C" not null, -- empty where the marketplace names none
+    state text not null,
+    spartoo_status int not null,
+    requested_at timestamptz not null,
+    fingerprint bytea,
+    facts json not null, -- MarketplaceReturn
+    label_link text,
+    has_label boolean not null,
+    label_digest text,
+    touched_by text,
+    problem json,
+    first_seen_at timestamptz not null,
+    changed_at timestamptz not null,
+    primary key (return_id, connection)
+) with (fillfactor = 80);
+create index returns_paged on returns (connection, requested_at desc, return_id) include (state);
+create index returns_order on returns (order_id, connection);
+create index returns_problem on returns (connection, requested_at desc, return_id)
+    where problem is not null;
+
+create table return_history (
+    id bigint generated always as identity primary key,
+    connection text collate "C" not null,
+    return_id text collate "C" not null,
+    from_state text,
+    to_state text not null,
+    trigger text not null,
+    requested_by text not null,
+    at timestamptz not null
+);
+create index return_history_return on return_history (return_id, connection, id);
+
+create table return_labels ( -- on their way to the marketplace
+    return_id text collate "C" not null,
+    connection text collate "C" not null,
+    link text,
+    pdf bytea,
+    primary key (return_id, connection),
+    check ((link is null) <> (pdf is null))
+);
+
 create table subjects (
     source text collate "C" not null,
     subject text collate "C" not null,
@@ -112,7 +158,7 @@ create table leases (
 create table actions (
     id bigint generated always as identity primary key,
     connection text collate "C" not null,
-    order_id text collate "C" not null,
+    order_id text collate "C" not null, -- with the kinds return_…: the return's id
     kind text not null,
     reason text,
     requested_by text not null,
@@ -159,8 +205,8 @@ create table products (
     updated_at timestamptz not null,
     primary key (catalog, id)
 ) with (fillfactor = 80);
-create index products_sku on products (catalog, sku);
-create index products_ean on products (catalog, ean);
+create index products_sku on products (catalog, sku) where sku is not null;
+create index products_ean on products (catalog, ean) where ean is not null;
 create index products_attributes on products using gin (attributes jsonb_path_ops);
 
 create table product_changes ( -- products whose waiting orders are to be decided again
@@ -170,12 +216,49 @@ create table product_changes ( -- products whose waiting orders are to be decide
     primary key (catalog, product_id)
 );
 
+create table stock_pushes ( -- what each marketplace account is told of a product's availability
+    connection text collate "C" not null,
+    catalog text collate "C" not null,
+    product_id text collate "C" not null,
+    reference text, -- products_reference, as the account's orders show it
+    version bigint not null default 1, -- counts what is to be told; an answer settles its own
+    due_at timestamptz, -- null when nothing is to be told
+    attempts int not null default 0,
+    sent int, -- units the marketplace last took; null where it did not
+    error text, -- why not
+    pushed_at timestamptz, -- the last answer
+    primary key (connection, catalog, product_id)
+) with (fillfactor = 70);
+create index stock_pushes_due on stock_pushes (connection, catalog, due_at)
+    where due_at is not null;
+
 create table commands ( -- answered before, by id
     id text collate "C" primary key,
     command text not null,
     body json not null,
     reply json not null,
     received_at timestamptz not null default now()
+);
+create index commands_order on commands ((body ->> 'order_id'), (body ->> 'connection'))
+    where command like 'order.%';
+
+create table communications ( -- calls about one order; its events and commands stand elsewhere
+    id bigint generated always as identity primary key,
+    connection text collate "C" not null,
+    order_id text collate "C" not null,
+    service text not null,
+    result text not null,
+    summary text not null, -- no personal data
+    at timestamptz not null
+);
+create index communications_order on communications (order_id, connection, id);
+
+create table slips ( -- delivery slips, asked for once
+    connection text collate "C" not null,
+    order_id text collate "C" not null,
+    pdf bytea not null,
+    fetched_at timestamptz not null,
+    primary key (order_id, connection)
 );
 
 create table quarantine (
@@ -214,6 +297,19 @@ select
     ) as reserved,
     (
         select json_object_agg(a.kind, a.status) from actions as a
-        where a.order_id = o.order_id and a.connection = o.connection
+        where
+            a.order_id = o.order_id and a.connection = o.connection
+            and not starts_with(a.kind, 'return_')
     ) as actions
 from orders as o;
+
+create view return_records as
+select
+    r.*,
+    (
+        select json_object_agg(a.kind, a.status) from actions as a
+        where
+            a.order_id = r.return_id and a.connection = r.connection
+            and starts_with(a.kind, 'return_')
+    ) as actions
+from returns as r;
