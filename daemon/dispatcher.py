@@ -132,12 +132,21 @@ class Dispatcher:
         if action.kind in RETURN_ACTIONS:
             await self._returns.carry_out(account, action)
             return
-        if action.unsure:
+        if not action.unsure or await self._still_wanted(account, action):
+            await self._send(account, action)
+
+    async def _still_wanted(self, account: Account, action: ClaimedAction) -> bool:
+        """An earlier try may have arrived: read the order; False once the action is settled."""
+        try:
             order = await self._read_again(account, action)
-            if order is not None and not order.waits_for(action.kind):
-                await self._settle_as(action, order.actions[action.kind], "seen on Spartoo")
-                return
-        await self._send(account, action)
+        except NotFound as error:
+            rejected = ActionRejected(action.kind, "not_found", error.message)
+            await self._settle(account, action, rejected)
+            return False
+        if order is None or order.waits_for(action.kind):
+            return True
+        await self._settle_as(action, order.actions[action.kind], "seen on Spartoo")
+        return False
 
     async def _send(self, account: Account, action: ClaimedAction) -> None:
         fact: Fact

@@ -89,7 +89,6 @@ class ReturnChanges:
     """All that one step of one return changes; stored in one transaction, or not at all."""
 
     returned: Return
-    at: datetime
     created: bool = False
     touched: bool = True  # False: nothing to store
     stale: bool = False  # the reading was older than what we know

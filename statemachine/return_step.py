@@ -110,7 +110,6 @@ class _Draft:
     def finish(self, answer: Literal["done", "queued"] = "done") -> ReturnChanges:
         return ReturnChanges(
             returned=self.returned,
-            at=self.now,
             created=self._created,
             touched=self._created or self.returned != self._before or bool(self._actions),
             history=tuple(self._history),
@@ -164,7 +163,7 @@ def _seen(draft: _Draft, fact: ReturnSeen) -> ReturnChanges:
     """Follow the marketplace; a reading older than what we know is told nothing by."""
     returned = draft.returned
     if fact.read_at <= returned.changed_at:
-        return ReturnChanges(returned, draft.now, touched=False, stale=True)
+        return ReturnChanges(returned, touched=False, stale=True)
     if fact.returned != returned.facts:
         draft.set(facts=fact.returned, changed_at=draft.now)
     _walk(draft)

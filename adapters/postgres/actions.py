@@ -73,14 +73,14 @@ async def store(
     tx: "Tx",
     connection: ConnectionId,
     settled: Sequence[tuple[str, ActionKind, str]],
-    queued: Sequence[tuple[str, Action, datetime]],
+    queued: Sequence[tuple[str, Action]],
 ) -> None:
     """Settle and queue intentions of a step, each with the id of its order or return."""
     if settled:
         columns = [list(column) for column in zip(*settled, strict=True)]
         await tx.execute(_SQL["settle_of_orders"], connection, *columns)
     if queued:
-        rows = [(id_, action.kind, action.reason, action.by, at) for id_, action, at in queued]
+        rows = [(id_, action.kind, action.reason, action.by) for id_, action in queued]
         columns = [list(column) for column in zip(*rows, strict=True)]
         await tx.execute(_SQL["queue"], connection, *columns)
         await notify(tx, ["actions"])

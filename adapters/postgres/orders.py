@@ -89,11 +89,7 @@ async def _move_actions(tx: "Tx", connection: ConnectionId, changes: Sequence[Ch
         for change in changes
         for kind, status in change.settled.items()
     ]
-    queued = [
-        (change.order.id, action, change.order.changed_at)
-        for change in changes
-        for action in change.actions
-    ]
+    queued = [(change.order.id, action) for change in changes for action in change.actions]
     await actions.store(tx, connection, settled, queued)
 
 

@@ -145,9 +145,7 @@ async def _move_actions(
         for change in changes
         for kind, status in change.settled.items()
     ]
-    queued = [
-        (change.returned.id, action, change.at) for change in changes for action in change.actions
-    ]
+    queued = [(change.returned.id, action) for change in changes for action in change.actions]
     await actions.store(tx, connection, settled, queued)
     sent = [
         return_id

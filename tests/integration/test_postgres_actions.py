@@ -228,8 +228,12 @@ async def test_what_waits_is_counted(db: Database) -> None:
     await queue(db, "1", "2")
     await queue(db, "1", kind=ActionKind.CANCEL)
     async with db.connection() as conn:
-        waiting = {w.kind: (w.connection, w.count, w.oldest) for w in await actions.pending(conn)}
-    assert waiting == {ActionKind.ACCEPT: (SHOES, 2, NOW), ActionKind.CANCEL: (SHOES, 1, NOW)}
+        waiting = {w.kind: w for w in await actions.pending(conn)}
+    assert {kind: (w.connection, w.count) for kind, w in waiting.items()} == {
+        ActionKind.ACCEPT: (SHOES, 2),
+        ActionKind.CANCEL: (SHOES, 1),
+    }
+    assert waiting[ActionKind.ACCEPT].oldest <= waiting[ActionKind.CANCEL].oldest
 
 
 async def test_a_step_that_supersedes_leaves_what_is_on_its_way(db: Database) -> None:

@@ -14,9 +14,9 @@ where
 -- (an earlier try may have arrived all the same, so `unsure` stays);
 -- of those that are done only a reading, and sending another label, are done again.
 insert into actions as a (connection, order_id, kind, reason, requested_by, due_at, created_at)
-select $1, u.order_id, u.kind, u.reason, u.requested_by, now(), u.at
-from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
-    with ordinality as u (order_id, kind, reason, requested_by, at, n)
+select $1, u.order_id, u.kind, u.reason, u.requested_by, now(), now()
+from unnest($2::text[], $3::text[], $4::text[], $5::text[])
+    with ordinality as u (order_id, kind, reason, requested_by, n)
 order by u.n
 on conflict (order_id, connection, kind) do update set
     id = default, status = 'pending', attempts = 0, result = null,
