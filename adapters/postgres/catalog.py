@@ -30,7 +30,12 @@ async def matching(
     *,
     lock: bool,
 ) -> list[Product]:
-    """Products identified by one of the values, or with one of the ids; locked if wished."""
+    """Products identified by one of the values, or with one of the ids.
+
+    `lock`: they are ours, and nobody adds or changes products, until the transaction ends.
+    """
+    if lock:
+        await tx.execute(_SQL["lock_catalog_for_orders"], catalog)
     meant = {*values, *ids} if attribute == "id" else {*ids}
     if attribute != "id" and values:
         block = _SQL[_BLOCK.get(attribute, "ids_by_attribute")]
@@ -93,8 +98,8 @@ async def age(conn: "Conn") -> dict[CatalogId, datetime | None]:
 
 async def take_changes(tx: "Tx", limit: int) -> list[tuple[CatalogId, ProductId]]:
     """Products that changed, gone from the list with this transaction: decide again within it."""
-    found = await tx.fetch(_SQL["take_changes"], limit)
-    return [(row["catalog"], row["product_id"]) for row in found]
+    taken = await tx.fetch(_SQL["take_changes"], limit)
+    return list(dict.fromkeys((row["catalog"], row["product_id"]) for row in taken))
 
 
 async def waiting_for(

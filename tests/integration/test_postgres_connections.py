@@ -237,6 +237,18 @@ async def test_a_backfill_runs_once_from_the_earliest_date(db: Database) -> None
     assert again.since == NOW + 2 * HOUR
 
 
+async def test_a_backfill_that_failed_is_tried_again_from_its_date(db: Database) -> None:
+    await add_connection(db, settings())
+    await claim(db)
+    async with db.transaction() as tx:
+        await looks.request(tx, SHOES, NOW)
+    (backfill,) = await claim(db)
+    async with db.transaction() as tx:
+        await looks.finish(tx, backfill, due_at=NOW - HOUR, error="503")
+    (again,) = await claim(db)
+    assert (again.look, again.since, again.failures) == (Look.BACKFILL, NOW, 1)
+
+
 async def test_disabled_and_suspended_connections_are_not_looked_at(db: Database) -> None:
     await add_connection(db, settings(active=False))
     async with db.transaction() as tx:

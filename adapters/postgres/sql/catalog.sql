@@ -2,6 +2,11 @@
 -- One writer a catalogue at a time: a product that is not there yet cannot be locked.
 select pg_advisory_xact_lock(hashtextextended('catalog ' || $1, 0))
 
+-- name: lock_catalog_for_orders
+-- No writer meanwhile: an order that finds no product is stored before that product comes, so that
+-- its coming decides the order again.
+select pg_advisory_xact_lock_shared(hashtextextended('catalog ' || $1, 0))
+
 -- name: lock
 -- Product rows, always in this order.
 select
@@ -57,9 +62,8 @@ on conflict (catalog, id) do update set
 
 -- name: note_changes
 -- Orders that wait for these are to be decided again.
-insert into product_changes as c (catalog, product_id, changed_at)
+insert into product_changes (catalog, product_id, changed_at)
 select u.catalog, u.id, $3 from unnest($1::text[], $2::text[]) as u (catalog, id)
-on conflict (catalog, product_id) do update set changed_at = excluded.changed_at
 
 -- name: page
 -- Products by id; text is the start of an id, a stock keeping unit, an article number, or part of
@@ -85,9 +89,9 @@ group by catalog
 -- name: take_changes
 -- Oldest first; two replicas never take the same.
 delete from product_changes
-where (catalog, product_id) in (
-    select catalog, product_id from product_changes
-    order by changed_at
+where id in (
+    select id from product_changes
+    order by id
     limit $1
     for update skip locked
 )

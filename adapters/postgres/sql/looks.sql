@@ -36,11 +36,11 @@ where
 returning connection, look, epoch
 
 -- name: finish
--- One look is over; what was asked for while it ran stays due.
+-- One look is over; what was asked for while it ran stays due, a backfill that failed keeps its date.
 update looks set
     due_at = case when due_at > started_at then due_at else $4::timestamptz end,
     cursor = coalesce($5, cursor),
-    since = case when due_at > started_at then since end,
+    since = case when due_at > started_at or $6::text is not null then since end,
     holder = null, held_until = null, finished_at = clock_timestamp(),
     succeeded_at = case when $6::text is null then clock_timestamp() else succeeded_at end,
     error = $6, failures = case when $6::text is null then 0 else failures + 1 end, summary = $7

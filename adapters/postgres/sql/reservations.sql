@@ -54,11 +54,9 @@ counted as (
     where p.catalog = m.catalog and p.id = m.product_id
 ),
 noted as (
-    insert into product_changes as c (catalog, product_id, changed_at)
+    insert into product_changes (catalog, product_id, changed_at)
     select catalog, product_id, $7 from moved
     where delta < 0
-    order by catalog, product_id
-    on conflict (catalog, product_id) do update set changed_at = excluded.changed_at
 )
 select catalog, product_id, delta < 0 as freed from moved
 

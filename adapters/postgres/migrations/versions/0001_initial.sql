@@ -209,11 +209,13 @@ create index products_sku on products (catalog, sku) where sku is not null;
 create index products_ean on products (catalog, ean) where ean is not null;
 create index products_attributes on products using gin (attributes jsonb_path_ops);
 
-create table product_changes ( -- products whose waiting orders are to be decided again
+-- Products whose waiting orders are to be decided again. Only ever added to and taken off: a step
+-- that notes a change never waits for one that takes changes off.
+create table product_changes (
+    id bigint generated always as identity primary key,
     catalog text collate "C" not null,
     product_id text collate "C" not null,
-    changed_at timestamptz not null,
-    primary key (catalog, product_id)
+    changed_at timestamptz not null
 );
 
 create table stock_pushes ( -- what each marketplace account is told of a product's availability

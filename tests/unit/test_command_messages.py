@@ -1,0 +1,35 @@
+"""Commands that would be harmful if they got any further: refused, and the refusal can be told."""
+
+import json
+
+import orjson
+import pytest
+
+from daemon.command_messages import UnreadableCommand, read_command, reply_body
+
+ACCEPT = {"id": "1", "command": "order.accept", "connection": "fr", "order_id": "A"}
+STOCK = {"id": "1", "command": "stock.set", "product_id": "10001", "stock": 1}
+HALF = "\ud800"  # json.dumps writes it as an escape, as any sender may
+
+
+@pytest.mark.parametrize(
+    ("fields", "told_id", "message"),
+    [
+        ({**ACCEPT, "id": HALF}, None, "id: Input should be a valid string"),
+        ({"id": HALF, "command": "nonsense"}, None, "command: missing or unknown"),
+        ({**ACCEPT, "order_id": HALF}, "1", "order_id: Input should be a valid string"),
+        ({**ACCEPT, "id": "a\0b"}, "a\0b", "id: must be text without NUL"),
+        ({**ACCEPT, "reason": "\0"}, "1", "reason: must be text without NUL"),
+        ({**STOCK, "catalog": "c" * 64}, "1", "catalog: String should match pattern"),
+        ({**STOCK, "catalog": "winter/fr"}, "1", "catalog: String should match pattern"),
+    ],
+)
+def test_text_that_can_be_neither_kept_nor_sent_is_refused(
+    fields: dict[str, object], told_id: str | None, message: str
+) -> None:
+    with pytest.raises(UnreadableCommand) as refused:
+        read_command(json.dumps(fields).encode(), None)
+    assert refused.value.code == "bad_command"
+    assert refused.value.message.startswith(message)
+    reply = orjson.loads(reply_body(refused.value.command_id, "refused", error=refused.value))
+    assert reply["id"] == told_id
