@@ -17,7 +17,7 @@ demo: setup ## the whole pipeline against a simulated marketplace; SECONDS=30 en
 
 test: BROKER_VARIABLE := SPARTOO_SYNC_TEST_AMQP_URL
 test: setup check ## check, then every test
-	$(VENV)/pytest
+	$(VENV)/pytest --numprocesses 2 --dist worksteal
 
 check: venv ## lint, format, types, direction of imports; changes nothing
 	$(VENV)/ruff check

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import aiohttp
+import structlog
 from cryptography.fernet import MultiFernet
 
 from adapters.ports import AccountRejected, Marketplace
 from adapters.postgres import budget, connections
 from adapters.postgres.connections import Connection
 from adapters.postgres.database import Database
+from adapters.postgres.errors import PostgresError
 from adapters.registry import open_marketplace
 from adapters.spartoo import CallReport
 from daemon.call_log import CallLog, LoggedMarketplace, note_call
@@ -18,6 +20,8 @@ from daemon.holdings import check_hold
 from daemon.metrics import Metrics
 from statemachine.connection import ConnectionSettings
 from statemachine.model import ConnectionId
+
+log = structlog.get_logger(__name__)
 
 # Looks leave this share of a service's hourly calls to actions, and to reads actions depend on.
 ACTION_SHARE = 0.1
@@ -134,6 +138,17 @@ class Accounts:
     async def suspend(
         self, connection_id: ConnectionId, error: AccountRejected, now: datetime
     ) -> None:
-        """-2 or -428: no more calls until a person acts; told by event, metric and log."""
-        async with self._database.transaction() as tx:
-            await connections.suspend(tx, connection_id, error.reason, error.message, now)
+        """-2 or -428: no more calls until a person acts; told by event, metric and log.
+
+        With the database away the next call finds out again.
+        """
+        try:
+            async with self._database.transaction() as tx:
+                told = await connections.suspend(
+                    tx, connection_id, error.reason, error.message, now
+                )
+        except PostgresError as failure:
+            log.warning("connection not suspended", connection=connection_id, error=str(failure))
+            return
+        if told:
+            log.warning("connection suspended", connection=connection_id, error=error.message)

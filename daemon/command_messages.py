@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -20,14 +21,23 @@ from pydantic import (
 from adapters.catalog.product import product_update
 from adapters.ports import Label
 from daemon.labels import label_base64, label_link
+from statemachine.connection import Slug
 from statemachine.facts import Parcel, Refused
 from statemachine.model import ProductUpdate, ShippedItem
 
 MAX_BYTES = 1024 * 1024
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
-ServiceName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255)]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
+
+def _without_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must be text without NUL")  # PostgreSQL keeps none
+    return value
+
+
+Clean = AfterValidator(_without_nul)
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), Clean]
+ServiceName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), Clean]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000), Clean]
 
 
 class Command(BaseModel):
@@ -172,7 +182,7 @@ class ConnectionSwitch(Command):
 
 class CatalogUpsert(Command):
     command: Literal["catalog.upsert"]
-    catalog: Text = "default"
+    catalog: Slug = "default"
     products: Sequence[ProductUpdate]
 
     @field_validator("products", mode="plain")
@@ -185,7 +195,7 @@ class CatalogUpsert(Command):
 
 class StockSet(Command):
     command: Literal["stock.set"]
-    catalog: Text = "default"
+    catalog: Slug = "default"
     product_id: Text
     stock: Annotated[int, Field(ge=0, le=2**31 - 1)]
     as_of: Annotated[datetime | None, Field(strict=False)] = None
@@ -239,13 +249,21 @@ def read_command(body: bytes, message_id: str | None) -> AnyCommand:
         raise UnreadableCommand("payload_too_large", limit, message_id)
     fields = _object(body, message_id)
     fields.setdefault("id", message_id)
-    command_id = fields["id"] if isinstance(fields["id"], str) else None
+    command_id = _encodable(fields["id"])
     if fields["id"] is None:
         raise UnreadableCommand("bad_command", "id: missing, and the message has no message_id")
     try:
         return _READER.validate_python(fields)
     except ValidationError as error:
         raise UnreadableCommand("bad_command", _explain(error), command_id) from error
+
+
+def _encodable(command_id: Any) -> str | None:
+    """The id as a reply can bear it: JSON may escape half of a surrogate pair."""
+    try:
+        return command_id if isinstance(command_id, str) and command_id.encode() else None
+    except UnicodeEncodeError:
+        return None
 
 
 def _object(body: bytes, message_id: str | None) -> dict[str, Any]:

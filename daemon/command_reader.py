@@ -7,13 +7,14 @@ import asyncio
 import zlib
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import aclosing
+from time import monotonic
 from typing import Any, assert_never
 
 import structlog
 
 from adapters.ports import BrokerUnavailable, CommandMessage, CommandSource
 from adapters.postgres.errors import PostgresError
-from daemon.backoff import backoff
+from daemon.backoff import backoff, failures_in_a_row
 from daemon.command_messages import (
     AnyCommand,
     CatalogUpsert,
@@ -62,11 +63,11 @@ class CommandReader:
         while not stop.is_set():
             if await self._holdings.gained("commands", stop) is None:
                 return
+            started = monotonic()
             try:
                 await self._read(stop)
-                failures = 0
             except BrokerUnavailable as error:
-                failures += 1
+                failures = failures_in_a_row(failures, monotonic() - started)
                 delay = backoff(failures, first=0.5, cap=15).total_seconds()
                 log.warning("commands wait", error=str(error), seconds=round(delay, 1))
                 await wait_or_stop(stop, delay)
@@ -113,15 +114,26 @@ class CommandReader:
     async def _carry_out(self, message: CommandMessage, command: AnyCommand) -> None:
         about = {"command": command.command, "command_id": command.id, "by": command.by}
         try:
-            reply = await self._reply(command, about)
-            if reply is None:
-                await message.release()
-                return
-            log.info("command carried out", **about, status=reply.status, error=reply.error)
-            await _answer(message, reply)
+            reply = await self._reply_or_release(message, command, about)
+            if reply is not None:
+                log.info("command carried out", **about, status=reply.status, error=reply.error)
+                await _answer(message, reply)
         except BrokerUnavailable as error:
             # what is done is remembered: the command comes again and is only answered
             log.warning("command not answered", **about, error=str(error))
+
+    async def _reply_or_release(
+        self, message: CommandMessage, command: AnyCommand, about: Mapping[str, str]
+    ) -> Reply | None:
+        """What the asker is told; None when the message was given back, for another to do."""
+        try:
+            reply = await self._reply(command, about)
+        except asyncio.CancelledError:  # an order.fetch that waits for Spartoo when we stop
+            await message.release()
+            raise
+        if reply is None:
+            await message.release()
+        return reply
 
     async def _reply(self, command: AnyCommand, about: Mapping[str, str]) -> Reply | None:
         """Carry it out, however long the database is away; None when another must do it.
@@ -163,7 +175,7 @@ class Lanes:
     def put(self, command: AnyCommand, work: Work) -> None:
         """Queue work behind all earlier work of the same order (or connection, or catalogue)."""
         if isinstance(command, OrderFetch):
-            task = asyncio.create_task(work())  # waits for Spartoo and holds nobody up
+            task = asyncio.create_task(_guarded(work))  # waits for Spartoo and holds nobody up
             self._apart.add(task)
             task.add_done_callback(self._apart.discard)
             return
@@ -180,7 +192,15 @@ class Lanes:
 
     async def _run(self, queue: "asyncio.Queue[Work | None]") -> None:
         while (work := await queue.get()) is not None:
-            await work()
+            await _guarded(work)
+
+
+async def _guarded(work: Work) -> None:
+    """Whatever happens, other commands go on; the broker gives this one out again later."""
+    try:
+        await work()
+    except Exception:
+        log.exception("command not answered")
 
 
 def _key(command: AnyCommand) -> str:

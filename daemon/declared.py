@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 
 from adapters.postgres import connections
-from adapters.postgres.connections import Connection
+from adapters.postgres.connections import Connection, UnreadableKey
 from adapters.postgres.database import Tx
 from adapters.postgres.errors import UnknownConnection
 from adapters.registry import check_known
@@ -52,7 +52,7 @@ async def _apply(tx: Tx, parts: Parts, declared: DeclaredConnection, now: dateti
         return True
     if wanted.sync_from is None:
         wanted = wanted.model_copy(update={"sync_from": known.settings.sync_from})
-    same_key = key is None or key == await connections.api_key(tx, parts.cipher, connection_id)
+    same_key = key is None or key == await _stored_key(tx, parts, connection_id)
     if same_key and wanted == known.settings:
         return False
     settings = wanted.model_copy(update={"active": known.settings.active})
@@ -61,6 +61,14 @@ async def _apply(tx: Tx, parts: Parts, declared: DeclaredConnection, now: dateti
         await connections.resume(tx, connection_id, "by_command", "new API key", now)
     await _switch(tx, parts, known, now, active=wanted.active)
     return True
+
+
+async def _stored_key(tx: Tx, parts: Parts, connection_id: ConnectionId) -> str | None:
+    """The API key as it is stored; None also where it was sealed with a secret key we lack."""
+    try:
+        return await connections.api_key(tx, parts.cipher, connection_id)
+    except UnreadableKey:
+        return None
 
 
 async def _switch(tx: Tx, parts: Parts, known: Connection, now: datetime, *, active: bool) -> None:

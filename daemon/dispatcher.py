@@ -31,6 +31,7 @@ from daemon.ingest import Reading, Tally, ingest
 from daemon.metrics import Metrics
 from daemon.return_actions import ReturnActions
 from daemon.steps import take_step, take_steps
+from daemon.supervisor import cancel
 from daemon.transactions import in_transaction
 from statemachine.changes import Changes
 from statemachine.connection import SyncLevel
@@ -64,15 +65,14 @@ class Dispatcher:
         self._running: dict[asyncio.Task[None], ClaimedAction] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Carry out until `stop`; then finish what is in hand."""
-        while not stop.is_set():
-            claimed = await self._claim()
-            if claimed and len(self._running) >= AT_ONCE:
-                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-            elif not claimed:
-                await self._database.wakeups.wait("actions", 1.0)
-        if self._running:
-            await asyncio.wait(self._running)
+        """Carry out until `stop`; then finish what is in hand, as long as that may take."""
+        try:
+            while not stop.is_set():
+                if not await self._claim():
+                    await self._database.wakeups.wait("actions", 1.0)
+            await asyncio.gather(*self._running, return_exceptions=True)
+        finally:
+            await cancel(self._running)
 
     async def _claim(self) -> int:
         free = AT_ONCE - len(self._running)
@@ -109,8 +109,8 @@ class Dispatcher:
         except Throttled as error:
             await self._throttled(action, error)
         except AccountRejected as error:
-            await self._postpone(action, now, str(error), unsure=action.unsure)
             await self._accounts.suspend(action.connection, error, now)
+            await self._postpone(action, now, str(error), unsure=action.unsure)
         except MarketplaceError as error:
             due = self._clock() + backoff(action.attempts)
             await self._postpone(action, due, str(error), unsure=True)

@@ -1,8 +1,9 @@
 """What stands in the database, shown as gauges; read every few seconds, not at every scrape."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -27,6 +28,9 @@ from daemon.supervisor import wait_or_stop
 log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 5.0
+SHARE = 0.05  # of the time, at most, that one reading takes
+
+Read = Callable[[Conn], Coroutine[Any, Any, None]]
 
 
 class Gauges:
@@ -38,25 +42,27 @@ class Gauges:
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read until `stop`; with the database away the last figures stand."""
+        """Read until `stop`; what cannot be read stands as it was."""
+        async with asyncio.TaskGroup() as readings:
+            for read in (self._queues, self._connections, self._stored):
+                readings.create_task(self._keep_reading(read, stop))
+
+    async def _keep_reading(self, read: Read, stop: asyncio.Event) -> None:
+        """Each by itself: what takes long holds up none of the others, and is read less often."""
         while not stop.is_set():
+            started = monotonic()
             try:
                 async with self._database.connection() as conn:
-                    await self.read(conn)
+                    await read(conn)
             except PostgresError as error:
-                log.debug("gauges not read", error=str(error))
-            await wait_or_stop(stop, EVERY_SECONDS)
-
-    async def read(self, conn: Conn) -> None:
-        """Set every gauge from the database."""
-        await self._orders(conn)
-        await self._queues(conn)
-        await self._connections(conn)
+                log.warning("gauges not read", gauges=read.__name__.strip("_"), error=str(error))
+            pause = max(EVERY_SECONDS, (monotonic() - started) / SHARE)
+            await wait_or_stop(stop, pause)
 
     def _age(self, moment: datetime | None) -> float:
         return max((self._clock() - moment).total_seconds(), 0.0) if moment else 0.0
 
-    async def _orders(self, conn: Conn) -> None:
+    async def _stored(self, conn: Conn) -> None:
         metrics = self._metrics
         _fill(metrics.orders, await orders.counts(conn))
         _fill(metrics.returns, await returns.counts(conn))

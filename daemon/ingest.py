@@ -12,6 +12,7 @@ from adapters.postgres import communications, quarantine
 from adapters.postgres import orders as order_store
 from adapters.postgres.communications import OrderCall
 from adapters.postgres.database import Database, Tx
+from adapters.postgres.errors import PostgresError
 from adapters.postgres.events import append
 from adapters.spartoo import EXPORT_ORDERS
 from daemon.metrics import Metrics
@@ -93,9 +94,51 @@ async def ingest(
     if not changed:
         return
     batch = _read(changed, known.keys(), reading)
+    try:
+        await _store_and_count(database, reading, batch, now, metrics, tally)
+    except PostgresError:
+        raise
+    except Exception:
+        log.exception("orders stored one by one", connection=connection, orders=len(batch.facts))
+        await _store_apart(database, reading, batch, now, metrics, tally)
+
+
+async def _store_and_count(
+    database: Database,
+    reading: Reading,
+    batch: _Batch,
+    now: datetime,
+    metrics: Metrics,
+    tally: Tally,
+) -> None:
     stepped = await in_transaction(database, lambda tx: _store(tx, reading, batch, now))
     _count(stepped, batch, tally)
     metrics.count_changes(reading.settings.id, stepped.changes)
+
+
+async def _store_apart(
+    database: Database,
+    reading: Reading,
+    batch: _Batch,
+    now: datetime,
+    metrics: Metrics,
+    tally: Tally,
+) -> None:
+    """One order of the batch is one nobody foresaw: it goes to quarantine, the others go on."""
+    await _store_and_count(
+        database, reading, _Batch(unreadable=batch.unreadable), now, metrics, tally
+    )
+    for order_id, seen in batch.facts.items():
+        part = _Batch({order_id: seen}, {order_id: batch.exported[order_id]})
+        try:
+            await _store_and_count(database, reading, part, now, metrics, tally)
+        except PostgresError:
+            raise
+        except Exception as error:
+            log.exception("order not stored", connection=reading.settings.id, order_id=order_id)
+            why = f"{type(error).__name__} in the daemon, see its log"
+            held = _Batch(unreadable={order_id: (batch.exported[order_id], why)})
+            await _store_and_count(database, reading, held, now, metrics, tally)
 
 
 def _key(order: ExportedOrder) -> OrderId:

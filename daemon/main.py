@@ -1,7 +1,9 @@
 """The daemon from start to stop: HTTP first, then the database, then the work, and back."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -93,9 +95,14 @@ async def _work(parts: Parts, link: BrokerLink | None, stop: asyncio.Event) -> N
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
-        with suppress(TimeoutError):  # then the holds run out by themselves
-            async with asyncio.timeout(RELEASE_SECONDS):
-                await holdings.release()
+        await _within_limit(holdings.release())  # else the holds run out by themselves
         if link is not None:
-            await link.close()
+            await _within_limit(link.close())  # else the broker notices by itself
         log.info("stopped")
+
+
+async def _within_limit(leaving: Coroutine[Any, Any, None]) -> None:
+    """Who does not answer must not keep the daemon from stopping."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(RELEASE_SECONDS):
+            await leaving

@@ -6,6 +6,7 @@ a look that is cut off anywhere is simply done again.
 
 import asyncio
 import time
+import zlib
 from collections.abc import Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ from daemon.holdings import HOLD, Holdings
 from daemon.ingest import BATCH, Reading, Tally, ingest
 from daemon.metrics import Metrics
 from daemon.return_ingest import look_at_returns
+from daemon.supervisor import cancel
 from statemachine.connection import ConnectionSettings, SyncLevel
 
 log = structlog.get_logger(__name__)
@@ -34,7 +36,8 @@ log = structlog.get_logger(__name__)
 OVERLAP = timedelta(hours=2)  # clocks, zones, late payments
 DEEPEST = timedelta(days=90)
 AT_ONCE = 8
-_NIGHT = time_of_day(3)
+_NIGHT = time_of_day(2)
+_NIGHT_LASTS = timedelta(hours=3)
 
 
 class Poller:
@@ -62,9 +65,7 @@ class Poller:
                 await self._claim()
                 await self._database.wakeups.wait("looks", await self._idle_seconds())
         finally:
-            for task in self._running:
-                task.cancel()
-            await asyncio.gather(*self._running, return_exceptions=True)
+            await cancel(self._running)
 
     async def _idle_seconds(self) -> float:
         """Until the next look is due; a second at most, for a lost wake-up costs no more."""
@@ -107,8 +108,8 @@ class Poller:
             returns = await self._read_returns(account, look)
             await self._succeed(account.settings, look, tally, returns)
         except AccountRejected as error:
-            await self._fail(look, str(error), self._clock() + timedelta(hours=1))
             await self._accounts.suspend(look.connection, error, self._clock())
+            await self._fail(look, str(error), self._clock() + backoff(look.failures + 1))
         except BudgetSpent as error:
             await self._fail(look, str(error), error.until)
         except Throttled as error:
@@ -265,4 +266,5 @@ def next_deep(settings: ConnectionSettings, now: datetime) -> datetime:
         return due
     zone = ZoneInfo(settings.timezone)
     night = datetime.combine(due.astimezone(zone).date(), _NIGHT, zone)
+    night += _NIGHT_LASTS * (zlib.crc32(settings.id.encode()) / 2**32)  # not all at once
     return night if night > now else night + timedelta(days=1)

@@ -8,6 +8,7 @@ waited for until no transaction can fill them any more.
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from time import monotonic
 
 import structlog
 
@@ -15,7 +16,7 @@ from adapters.ports import BrokerUnavailable, EventPublisher, LoggedEvent
 from adapters.postgres import connections, events
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
-from daemon.backoff import backoff
+from daemon.backoff import backoff, failures_in_a_row
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
 from daemon.steps import take_steps
@@ -48,6 +49,7 @@ class Window:
 
     def __init__(self, position: int):
         self.read_to = position
+        self.stored = position
         self.waiting: dict[int, LoggedEvent] = {}
         self.gaps: dict[int, int] = {}  # missing position → no later transaction can fill it
 
@@ -101,22 +103,25 @@ class Relay:
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until `stop`, through every outage of broker and database."""
+        """Publish until `stop`, through every outage of broker and database.
+
+        An event nobody foresaw holds the outbox up, and is seen there; everything else goes on.
+        """
         failures = 0
-        while not stop.is_set():
-            epoch = await self._holdings.gained("relay", stop)
-            if epoch is None:
-                return
+        while (epoch := await self._holdings.gained("relay", stop)) is not None:
+            started = monotonic()
             try:
                 await self._relay(epoch, stop)
-                failures = 0
+                continue
             except RoleLost:
                 log.info("relay handed over")
+                continue
             except (BrokerUnavailable, PostgresError) as error:
-                failures += 1
-                delay = backoff(failures, first=0.5, cap=15).total_seconds()
-                log.warning("relay waits", error=str(error), seconds=round(delay, 1))
-                await wait_or_stop(stop, delay)
+                log.warning("relay waits", error=str(error))
+            except Exception:
+                log.exception("relay failed")
+            failures = failures_in_a_row(failures, monotonic() - started)
+            await wait_or_stop(stop, backoff(failures, first=0.5, cap=15).total_seconds())
 
     async def _relay(self, epoch: int, stop: asyncio.Event) -> None:
         async with self._database.connection() as conn:
@@ -125,11 +130,14 @@ class Relay:
             if self._holdings.epoch("relay") != epoch:
                 raise RoleLost
             await self._read(window)
-            if not window.waiting:
+            if window.waiting:
+                if not await self._publish(window, epoch):
+                    await wait_or_stop(stop, 1.0)
+            elif window.confirmed_to > window.stored:  # a gap has closed behind what was published
+                await self._settle(window, [], epoch)
+            else:
                 # gaps close within moments; an idle log is woken by the next event
                 await self._database.wakeups.wait("events", 0.05 if window.gaps else 1.0)
-            elif not await self._publish(window, epoch):
-                await wait_or_stop(stop, 1.0)
 
     async def _read(self, window: Window) -> None:
         """Read on from where the window ends, and look into its gaps again."""
@@ -174,6 +182,7 @@ class Relay:
         synced = await in_transaction(
             self._database, lambda tx: self._store(tx, accepted, position, epoch)
         )
+        window.stored = position
         for connection_id, changes in synced.items():
             self._metrics.count_changes(connection_id, changes)
 

@@ -21,6 +21,7 @@ from statemachine.model import ConnectionId, OrderId
 log = structlog.get_logger(__name__)
 
 PRODUCTS = 200  # product changes a transaction
+_AFTER_FAILURE_SECONDS = 15.0
 
 
 class Reviewer:
@@ -41,6 +42,9 @@ class Reviewer:
             except PostgresError as error:
                 log.warning("review put off", error=str(error))
                 await wait_or_stop(stop, 1.0)
+            except Exception:  # a product nobody foresaw: only reviews wait, the rest goes on
+                log.exception("review failed")
+                await wait_or_stop(stop, _AFTER_FAILURE_SECONDS)
 
     async def review(self) -> bool:
         """Decide the orders that wait for some changed products; False when none changed.

@@ -21,6 +21,7 @@ from daemon.accounts import Account, Accounts, BudgetSpent
 from daemon.backoff import backoff
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
+from daemon.supervisor import cancel
 from daemon.transactions import in_transaction
 from statemachine.connection import ConnectionSettings
 from statemachine.model import CatalogId, ConnectionId
@@ -56,12 +57,14 @@ class StockPusher:
         self._failures: dict[ConnectionId, int] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Tell until `stop`; then finish the calls in hand."""
-        while await self._holdings.gained(ROLE, stop) is not None:
-            await self._start()
-            await self._database.wakeups.wait(TOPIC, 1.0)
-        if self._running:
-            await asyncio.wait(self._running)
+        """Tell until `stop`; then finish the calls in hand, as long as that may take."""
+        try:
+            while await self._holdings.gained(ROLE, stop) is not None:
+                await self._start()
+                await self._database.wakeups.wait(TOPIC, 1.0)
+            await asyncio.gather(*self._running, return_exceptions=True)
+        finally:
+            await cancel(self._running)
 
     async def _start(self) -> None:
         """Begin a call for each connection that may make one."""

@@ -29,7 +29,7 @@ from daemon.relay import LogOnly, Relay
 from daemon.reviewer import Reviewer
 from daemon.settings import Settings, ensure_secret_key
 from daemon.stock_pusher import StockPusher
-from daemon.supervisor import Work, wait_or_stop
+from daemon.supervisor import Work
 
 log = structlog.get_logger(__name__)
 
@@ -80,8 +80,20 @@ async def open_database(dsn: str, stop: asyncio.Event) -> Database | None:
 
     Raises SchemaNewer: this program is older than the schema and must not touch it.
     """
+    opening = asyncio.create_task(_open_database(dsn), name="opening the database")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return opening.result() if opening.done() else None
+    finally:
+        for task in (opening, stopping):
+            task.cancel()
+        await asyncio.gather(opening, stopping, return_exceptions=True)
+
+
+async def _open_database(dsn: str) -> Database:
     failures = 0
-    while not stop.is_set():
+    while True:
         try:
             revision = await migrate.upgrade(dsn)
             database = await Database.open(dsn, max_size=POOL_SIZE)
@@ -89,11 +101,10 @@ async def open_database(dsn: str, stop: asyncio.Event) -> Database | None:
             failures += 1
             delay = backoff(failures, first=0.5, cap=10).total_seconds()
             log.warning("database not available", error=str(error), seconds=round(delay, 1))
-            await wait_or_stop(stop, delay)
+            await asyncio.sleep(delay)
         else:
             log.info("database open", schema=revision)
             return database
-    return None
 
 
 @asynccontextmanager

@@ -129,13 +129,6 @@ async def postpone(
     return kept is not None
 
 
-async def hand_back(tx: "Tx", holder: str, claimed: Sequence[ClaimedAction]) -> None:
-    """Release actions of ours that were not tried: as if they had not been claimed."""
-    ids, unsure = [action.id for action in claimed], [action.unsure for action in claimed]
-    await tx.execute(_SQL["hand_back"], holder, ids, unsure)
-    await notify(tx, ["actions"])
-
-
 async def request_fetch(
     tx: "Tx", connection: ConnectionId, order_id: OrderId, requested_by: str
 ) -> int:
@@ -171,12 +164,6 @@ async def pending(conn: "Conn") -> list[Waiting]:
         Waiting(row["connection"], ActionKind(row["kind"]), row["waiting"], row["oldest"])
         for row in await conn.fetch(_SQL["pending"])
     ]
-
-
-async def next_due(conn: "Conn") -> datetime | None:
-    """The next moment at which more can be claimed by the mere passing of time."""
-    due_at: datetime | None = await conn.fetchval(_SQL["next_due"])
-    return due_at
 
 
 def _stored(row: Record) -> StoredAction:

@@ -197,6 +197,17 @@ def written(path: Path, text: str) -> Path:
     return path
 
 
+async def test_a_declared_key_replaces_one_that_was_sealed_with_a_lost_secret_key(
+    cli: Cli, db: Database, tmp_path: Path
+) -> None:
+    file = written(tmp_path / "connections.toml", TABLE)
+    await cli("connections", "apply", file)
+    async with db.connection() as conn:
+        await conn.execute("update connections set api_key = 'sealed otherwise'")
+    assert (await cli("connections", "apply", file, "--json")).json["changed"] == [ID]
+    assert (await cli("connections", "apply", file, "--json")).json["changed"] == []
+
+
 async def test_apply_declares_what_the_file_holds(cli: Cli, db: Database, tmp_path: Path) -> None:
     file = written(tmp_path / "connections.toml", TABLE)
     assert (await cli("connections", "apply", file, "--json")).json == {

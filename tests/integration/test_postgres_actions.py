@@ -128,22 +128,12 @@ async def test_a_postponed_action_waits_until_due(db: Database, unsure: bool) ->
     async with db.transaction() as tx:
         now = await tx.fetchval("select now()")
         assert await actions.postpone(tx, action.id, "me", now + HOLD, unsure, "503")
-        assert await actions.next_due(tx) == now + HOLD
     assert await claim(db) == []
     async with db.connection() as conn:
         await conn.execute("update actions set due_at = now()")
     (again,) = await claim(db)
     assert again.unsure is unsure
     assert again.attempts == 2
-
-
-async def test_what_is_handed_back_was_never_tried(db: Database) -> None:
-    await queue(db, "1", "2")
-    claimed = await claim(db)
-    async with db.transaction() as tx:
-        await actions.hand_back(tx, "me", claimed)
-    again = await claim(db, "you")
-    assert [(a.attempts, a.unsure) for a in again] == [(1, False), (1, False)]
 
 
 async def test_no_connection_takes_more_than_its_share(db: Database) -> None:
@@ -175,8 +165,7 @@ async def test_disabled_suspended_and_resting_connections_wait(db: Database) -> 
     assert await claim(db) == []
     async with db.transaction() as tx:
         await connections.resume(tx, SHOES, "by_command", "new key", NOW)
-        until = await budget.rest(tx, SHOES, "xml_maj_orders", HOLD)
-        assert await actions.next_due(tx) == until
+        await budget.rest(tx, SHOES, "xml_maj_orders", HOLD)
     (fetch,) = await claim(db)
     assert fetch.kind is ActionKind.FETCH
 

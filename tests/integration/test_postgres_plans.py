@@ -93,7 +93,6 @@ IDS = ["000001", "000021", "000041"]
 NOTHING = (None,) * 3
 CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("actions", "claim", ("me", HOLD, 8, 64)),
-    ("actions", "next_due", ()),
     ("actions", "heartbeat", ("me", HOLD, [1, 2])),
     ("actions", "settle", (1, "me", "done", None)),
     ("actions", "find", (SHOP, "000001", False)),

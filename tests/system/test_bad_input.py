@@ -54,6 +54,13 @@ UNREADABLE = {
         command(id="", command="connection.sync", connection="manual"),
         "bad_command: id: String should have at least 1 character",
     ),
+    "half a character": (
+        rb'{"id": "\ud800", "command": "order.fetch", "connection": "manual", "order_id": "1"}',
+        (
+            "bad_command: id: Input should be a valid string, unable to parse raw data as a"
+            " unicode string"
+        ),
+    ),
     "bad product": (
         command(id="1", command="catalog.upsert", products=[{"id": "98_38", "stock": -1}]),
         (

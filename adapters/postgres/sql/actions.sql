@@ -143,13 +143,6 @@ update actions set
 where id = $1 and holder = $2 and status = 'pending'
 returning id
 
--- name: hand_back
--- Never tried: as if it had not been claimed.
-update actions as a set
-    attempts = a.attempts - 1, unsure = u.unsure, holder = null, held_until = null
-from unnest($2::bigint[], $3::boolean[]) as u (id, unsure)
-where a.id = u.id and a.holder = $1 and a.status = 'pending'
-
 -- name: find
 -- Every intention for one order, or for one return, oldest first.
 select
@@ -164,35 +157,3 @@ order by id
 select connection, kind, count(*) as waiting, min(created_at) as oldest from actions
 where status = 'pending'
 group by connection, kind
-
--- name: next_due
--- The next moment at which something that cannot be taken now may be: due later, held, resting.
-with recursive queue (connection, kind) as (
-    (
-        select connection, kind from actions
-        where status = 'pending' order by connection, kind limit 1
-    )
-    union all
-    select n.connection, n.kind from queue as q
-    cross join lateral (
-        select a.connection, a.kind from actions as a
-        where a.status = 'pending' and (a.connection, a.kind) > (q.connection, q.kind)
-        order by a.connection, a.kind limit 1
-    ) as n
-)
-select least(min(later.due_at), min(rest.until)) from queue as q
-join connections as c on c.id = q.connection and c.active and c.suspended_at is null
-left join lateral (
-    select a.due_at from actions as a
-    where
-        a.connection = q.connection and a.kind = q.kind and a.status = 'pending'
-        and a.due_at > now()
-    order by a.due_at limit 1
-) as later on true
-left join rests as rest
-    on rest.connection = q.connection and rest.until > now()
-    and rest.service = case
-        when q.kind = 'fetch' then 'xml_export_orders'
-        when starts_with(q.kind, 'return_') then 'xml_maj_returns'
-        else 'xml_maj_orders'
-    end

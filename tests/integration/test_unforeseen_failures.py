@@ -1,0 +1,223 @@
+"""What nobody foresaw holds up its own work, is logged, and never ends a task of the daemon."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from structlog.testing import capture_logs
+
+from adapters.ports import CommandMessage, LoggedEvent
+from adapters.postgres import events, quarantine
+from adapters.postgres import orders as order_store
+from adapters.postgres.database import Database
+from daemon.command_reader import CommandReader
+from daemon.commands import CommandDesk
+from daemon.gauges import Gauges
+from daemon.holdings import Holdings
+from daemon.ingest import Reading, Tally, ingest
+from daemon.metrics import Metrics
+from daemon.products import upsert_products
+from daemon.relay import Relay
+from daemon.reviewer import Reviewer
+from daemon.settings import Plan
+from daemon.steps import take_steps
+from daemon.supervisor import Work
+from statemachine.facts import Seen
+from statemachine.model import (
+    CatalogId,
+    ConnectionId,
+    MarketplaceOrder,
+    OrderId,
+    ProductId,
+    ProductUpdate,
+)
+from tests.fixtures.postgres import add_connection, eventually
+from tests.unit.builders import NOW, ORDER_ID, line, marketplace_order, settings
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def running(work: Work, holdings: Holdings | None = None) -> AsyncIterator[asyncio.Event]:
+    """The task at work; it must still be when the test is over."""
+    stop = asyncio.Event()
+    keeping = asyncio.ensure_future(holdings.run()) if holdings else None
+    task = asyncio.ensure_future(work(stop))
+    try:
+        yield stop
+        assert not task.done() or stop.is_set()
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 10)
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+
+class FailsOnce:
+    """An EventPublisher that cannot write its first window."""
+
+    def __init__(self) -> None:
+        self.published: list[LoggedEvent] = []
+        self.failed = False
+
+    async def publish(self, window: Sequence[LoggedEvent]) -> Sequence[str | None]:
+        if not self.failed:
+            self.failed = True
+            raise TypeError("string exceeds maximum length of 255 bytes")
+        self.published += window
+        return [None for _ in window]
+
+
+async def store_an_order(db: Database, **given: object) -> None:
+    await add_connection(db, settings(**given))
+    async with db.transaction() as tx:
+        await take_steps(tx, settings(**given), {ORDER_ID: Seen(marketplace_order(), NOW)}, NOW)
+
+
+async def test_the_relay_goes_on_after_an_event_that_cannot_be_written(db: Database) -> None:
+    await store_an_order(db)
+    metrics, publisher = Metrics(), FailsOnce()
+    holdings = Holdings(db, metrics)
+    relay = Relay(db, publisher, holdings, metrics, now)
+
+    async def published() -> bool:
+        async with db.connection() as conn:
+            return bool(publisher.published) and (await events.backlog(conn))[0] == 0
+
+    with capture_logs() as logs:
+        async with running(relay.run, holdings):
+            await eventually(published)
+    assert [entry["log_level"] for entry in logs if entry["event"] == "relay failed"] == ["error"]
+
+
+async def test_the_reviewer_outlives_a_product_it_cannot_decide_on(db: Database) -> None:
+    await store_an_order(db, auto_accept=True)
+    boot = ProductUpdate(ProductId("10001"), stock=5, price_final_incl_tax=Decimal("64.99"))
+    async with db.transaction() as tx:
+        await upsert_products(tx, CatalogId("default"), [boot], NOW)
+        await tx.execute("update products set price_final_incl_tax = 'NaN'")
+
+    with capture_logs() as logs:
+
+        async def failed() -> bool:
+            return any(entry["event"] == "review failed" for entry in logs)
+
+        async with running(Reviewer(db, Metrics(), now).run):
+            await eventually(failed)
+
+
+async def test_figures_that_take_long_do_not_hold_up_the_alarms(db: Database) -> None:
+    await store_an_order(db)
+    metrics = Metrics()
+
+    async def told() -> bool:
+        return metrics.registry.get_sample_value("spartoo_sync_outbox_pending") == 2
+
+    async with db.connection() as conn:
+        locking = conn.transaction()
+        await locking.start()
+        await conn.execute("lock table orders")
+        async with running(Gauges(db, metrics, now).run):
+            await eventually(told)
+            await locking.rollback()
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An ExportedOrder that reads as the order given."""
+
+    order: MarketplaceOrder
+    xml: bytes = b"<order/>"
+
+    @property
+    def order_id(self) -> OrderId:
+        return self.order.order_id
+
+    @property
+    def fingerprint(self) -> bytes:
+        return self.order_id.encode().ljust(16)
+
+    def read(self) -> MarketplaceOrder:
+        return self.order
+
+
+async def test_an_order_that_cannot_be_stored_holds_up_none_of_its_batch(db: Database) -> None:
+    await add_connection(db, settings())
+    async with db.transaction() as tx:
+        await upsert_products(tx, CatalogId("default"), [ProductUpdate(ProductId("10001"))], NOW)
+    first, bad, last = (OrderId(name) for name in ("A", "B", "C"))
+    too_many = tuple(line(number, quantity=999_999_999) for number in (1, 2, 3))
+    batch = [
+        Exported(marketplace_order(order_id=first)),
+        Exported(marketplace_order(*too_many, order_id=bad, status=2)),
+        Exported(marketplace_order(order_id=last)),
+    ]
+    reading, tally = Reading(settings(), NOW), Tally()
+    with capture_logs() as logs:
+        await ingest(db, reading, batch, NOW, Metrics(), tally)
+    async with db.connection() as conn:
+        stored = await order_store.fingerprints(conn, ConnectionId("shoes-fr"), [first, bad, last])
+        (held,) = await quarantine.get(conn, bad)
+        orders = await conn.fetch("select order_id from orders order by order_id")
+    assert [row["order_id"] for row in orders] == [first, last]
+    assert stored.keys() == {first, bad, last}
+    assert held.error == "DataError in the daemon, see its log"
+    assert (tally.new, tally.quarantined) == (2, 1)
+    assert "orders stored one by one" in [entry["event"] for entry in logs]
+
+
+class Message:
+    """A CommandMessage that notes what became of it."""
+
+    message_id, wants_reply = None, True
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.outcomes: list[str] = []
+
+    async def answer(self, reply: bytes) -> None:
+        self.outcomes.append("answered")
+
+    async def dead_letter(self, error: str, reply: bytes | None = None) -> None:
+        self.outcomes.append(error)
+
+    async def release(self) -> None:
+        self.outcomes.append("released")
+
+
+class Source:
+    """A CommandSource with these messages and no more."""
+
+    def __init__(self, *messages: Message) -> None:
+        self.messages = messages
+
+    async def commands(self) -> AsyncGenerator[CommandMessage]:
+        for message in self.messages:
+            yield message
+        await asyncio.Event().wait()
+
+
+async def test_a_fetch_that_waits_for_spartoo_goes_back_to_the_queue_at_a_stop(
+    db: Database,
+) -> None:
+    await add_connection(db, settings())
+    metrics = Metrics()
+    holdings = Holdings(db, metrics)
+    fetch = Message(b'{"id":"1","command":"order.fetch","connection":"shoes-fr","order_id":"A"}')
+    desk = CommandDesk(db, Plan(), metrics, now)
+    reader = CommandReader(Source(fetch), desk, holdings, metrics)
+
+    async def requested() -> bool:
+        async with db.connection() as conn:
+            return bool(await conn.fetchval("select count(*) from actions"))
+
+    async with running(reader.run, holdings) as stop:
+        await eventually(requested)
+        stop.set()
+    assert fetch.outcomes == ["released"]
