@@ -11,17 +11,27 @@ where
 
 -- name: queue
 -- New intentions. One that waits stays as it is, one that failed starts again behind the others
--- (an earlier try may have arrived all the same, so `unsure` stays);
+-- (an earlier try may have arrived all the same, so `unsure` stays; so may one of another kind,
+-- tried and then given up for this one);
 -- of those that are done only a reading, and sending another label, are done again.
-insert into actions as a (connection, order_id, kind, reason, requested_by, due_at, created_at)
-select $1, u.order_id, u.kind, u.reason, u.requested_by, now(), now()
+insert into actions as a (
+    connection, order_id, kind, reason, requested_by, due_at, created_at, unsure
+)
+select
+    $1, u.order_id, u.kind, u.reason, u.requested_by, now(), now(),
+    exists (
+        select from actions as e
+        where
+            e.order_id = u.order_id and e.connection = $1 and e.kind <> u.kind
+            and e.status = 'superseded' and e.unsure
+    )
 from unnest($2::text[], $3::text[], $4::text[], $5::text[])
     with ordinality as u (order_id, kind, reason, requested_by, n)
 order by u.n
 on conflict (order_id, connection, kind) do update set
     id = default, status = 'pending', attempts = 0, result = null,
     reason = excluded.reason, requested_by = excluded.requested_by, due_at = excluded.due_at,
-    created_at = excluded.created_at, settled_at = null
+    created_at = excluded.created_at, settled_at = null, unsure = a.unsure or excluded.unsure
 where
     a.status in ('failed', 'superseded')
     or (a.status = 'done' and a.kind in ('fetch', 'return_label'))
