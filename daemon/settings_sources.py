@@ -24,7 +24,7 @@ _KUBERNETES_NAME = re.compile(
     r"_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?$"
 )
 _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
-_SHOWN = 80
+_SHOWN = 200  # a path is of use only whole
 
 
 class SettingsError(Exception):

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import aio_pika
@@ -97,6 +99,8 @@ async def test_follow_goes_on_until_ctrl_c(db: Database, database_url: str, tmp_
         stderr=asyncio.subprocess.PIPE,
         env=environment(tmp_path)
         | {"SPARTOO_SYNC_DATABASE_URL": database_url, "SPARTOO_SYNC_STATE_DIR": str(tmp_path)},
+        # the tests may run in the background of a shell, where Ctrl-C is ignored
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     try:
@@ -105,7 +109,7 @@ async def test_follow_goes_on_until_ctrl_c(db: Database, database_url: str, tmp_
             for subject in "BCD":
                 await log(db, event(subject))
                 assert json.loads(await process.stdout.readline())["subject"] == subject
-            process.send_signal(2)
+            process.send_signal(signal.SIGINT)
             _, err = await process.communicate()
     finally:
         if process.returncode is None:
