@@ -8,15 +8,14 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from adapters.postgres import migrate
-from adapters.postgres.errors import PostgresError
 from daemon.broker import BrokerLink
 from daemon.declared import apply_declared
-from daemon.health import health_app
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
+from daemon.readiness import Readiness
 from daemon.settings import Settings
 from daemon.supervisor import supervise
+from daemon.web import web_app
 from daemon.wiring import Parts, daemon_tasks, database_url, open_database, open_parts, utc_now
 
 log = structlog.get_logger(__name__)
@@ -24,34 +23,12 @@ log = structlog.get_logger(__name__)
 RELEASE_SECONDS = 1.0
 
 
-class Readiness:
-    """What /readyz answers: everything the daemon's work needs, or what of it is missing."""
-
-    def __init__(self, settings: Settings):
-        self._settings = settings
-        self.parts: Parts | None = None
-        self.link: BrokerLink | None = None
-
-    async def missing(self) -> list[str]:
-        if self.parts is None:
-            return ["database: not reached yet"]
-        lacking = []
-        try:
-            async with asyncio.timeout(2), self.parts.database.connection() as conn:
-                await migrate.check(conn)
-        except (PostgresError, TimeoutError) as error:
-            lacking.append(f"database: {str(error) or 'no answer in time'}")
-        if self._settings.amqp_url is not None and (self.link is None or not self.link.connected):
-            lacking.append("broker: not connected")
-        return lacking
-
-
 async def run_daemon(settings: Settings, stop: asyncio.Event) -> None:
     """Run until `stop`. Raises SchemaNewer, TaskEnded, SettingsError."""
     readiness = Readiness(settings)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        await _serve(stack, settings, metrics, readiness)
+        await _serve(stack, metrics, readiness)
         dsn = await stack.enter_async_context(database_url(settings))
         database = await open_database(dsn, stop)
         if database is None:
@@ -70,15 +47,12 @@ def _link(settings: Settings) -> BrokerLink | None:
     return BrokerLink(settings.amqp_url.get_secret_value())
 
 
-async def _serve(
-    stack: AsyncExitStack, settings: Settings, metrics: Metrics, readiness: Readiness
-) -> None:
+async def _serve(stack: AsyncExitStack, metrics: Metrics, readiness: Readiness) -> None:
     """Health and metrics from the first moment on, also while the database is awaited."""
-    runner = web.AppRunner(
-        health_app(metrics, readiness.missing), access_log=None, shutdown_timeout=2
-    )
+    runner = web.AppRunner(web_app(metrics, readiness), access_log=None, shutdown_timeout=2)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
+    settings = readiness.settings
     await web.TCPSite(runner, settings.http_host, settings.http_port).start()
     host, port = runner.addresses[0][:2]
     log.info("listening", url=f"http://{host}:{port}")

@@ -1,0 +1,37 @@
+"""What /readyz answers, and how HTTP handlers reach the daemon's parts once they are there."""
+
+import asyncio
+
+from aiohttp import web
+
+from adapters.postgres import migrate
+from adapters.postgres.errors import PostgresError
+from daemon.broker import BrokerLink
+from daemon.settings import Settings
+from daemon.wiring import Parts
+
+
+class Readiness:
+    """Everything the daemon's work needs, or what of it is missing."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.parts: Parts | None = None
+        self.link: BrokerLink | None = None
+
+    async def missing(self) -> list[str]:
+        """One phrase for each thing that is missing; empty when ready."""
+        if self.parts is None:
+            return ["database: not reached yet"]
+        lacking = []
+        try:
+            async with asyncio.timeout(2), self.parts.database.connection() as conn:
+                await migrate.check(conn)
+        except (PostgresError, TimeoutError) as error:
+            lacking.append(f"database: {str(error) or 'no answer in time'}")
+        if self.settings.amqp_url is not None and (self.link is None or not self.link.connected):
+            lacking.append("broker: not connected")
+        return lacking
+
+
+READINESS = web.AppKey("readiness", Readiness)
