@@ -85,6 +85,10 @@ class LoggedMarketplace:
             if calls:
                 await self.calls.write(calls)
 
+    @property
+    def order_service(self) -> str:
+        return self.inner.order_service
+
     async def fetch_order(self, order_id: OrderId) -> ExportedOrder:
         async with self._about(order_id, "read"):
             return await self.inner.fetch_order(order_id)

@@ -27,7 +27,8 @@ from adapters.postgres.errors import PostgresError
 from daemon.accounts import Account, Accounts, BudgetSpent
 from daemon.backoff import backoff
 from daemon.holdings import HOLD, Holdings, HoldLost
-from daemon.ingest import Reading, Tally, ingest
+from daemon.ingest import OrderIntake
+from daemon.intake import Reading
 from daemon.metrics import Metrics
 from daemon.return_actions import ReturnActions
 from daemon.steps import take_step, take_steps
@@ -221,10 +222,10 @@ class Dispatcher:
         except NotFound as error:
             await self._not_found(account, action, error)
             return
-        tally = Tally()
         reading = Reading(account.settings, read_at, anew=True)
-        await ingest(self._database, reading, [exported], read_at, self._metrics, tally)
-        await self._settle_as(action, ActionStatus.DONE, str(tally))
+        intake = OrderIntake(self._database, reading, self._metrics, self._clock)
+        await intake.take([exported])
+        await self._settle_as(action, ActionStatus.DONE, str(intake.tally))
 
     async def _not_found(self, account: Account, action: ClaimedAction, error: NotFound) -> None:
         """Nobody knows the order; one that is known here needs a person."""

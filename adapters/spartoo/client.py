@@ -73,6 +73,8 @@ class SpartooMarketplace:
     through. `on_call` is told of each call that was made.
     """
 
+    order_service = EXPORT_ORDERS
+
     def __init__(
         self,
         session: ClientSession,

@@ -13,7 +13,8 @@ from adapters.postgres.communications import Communication
 from adapters.postgres.connections import get, set_active
 from adapters.postgres.database import Database
 from daemon.accounts import Account, Accounts, BudgetSpent
-from daemon.ingest import Reading, Tally, ingest
+from daemon.ingest import OrderIntake
+from daemon.intake import Reading
 from daemon.metrics import Metrics
 from daemon.slips import delivery_slip
 from statemachine.facts import Refused
@@ -107,10 +108,10 @@ async def test_a_look_that_changed_an_order_is_recorded_once(
     db: Database, spartoo: Spartoo, account: Account
 ) -> None:
     spartoo.answer = Spartoo.text(export(ORDER_ID, "B"))
-    reading = Reading(account.settings, SINCE)
+    reading = Reading(account.settings, SINCE, service=account.for_looks.order_service)
     for _ in range(2):
-        found = [order async for order in account.for_looks.export_orders(SINCE)]
-        await ingest(db, reading, found, now(), Metrics(), Tally())
+        looked = OrderIntake(db, reading, Metrics(), now)
+        await looked.stream(account.for_looks.export_orders(SINCE))
     look = ("xml_export_orders", "read", "look: status 11, first seen")
     assert await calls(db) == [look]
     assert await calls(db, OrderId("B")) == [look]

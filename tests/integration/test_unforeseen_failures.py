@@ -6,21 +6,25 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Generic, TypeVar
 
 from structlog.testing import capture_logs
 
 from adapters.ports import CommandMessage, LoggedEvent
 from adapters.postgres import events, quarantine
 from adapters.postgres import orders as order_store
+from adapters.postgres import returns as return_store
 from adapters.postgres.database import Database
 from daemon.command_reader import CommandReader
 from daemon.commands import CommandDesk
 from daemon.gauges import Gauges
 from daemon.holdings import Holdings
-from daemon.ingest import Reading, Tally, ingest
+from daemon.ingest import OrderIntake
+from daemon.intake import Reading
 from daemon.metrics import Metrics
 from daemon.products import upsert_products
 from daemon.relay import Relay
+from daemon.return_ingest import ReturnIntake
 from daemon.reviewer import Reviewer
 from daemon.settings import Plan
 from daemon.steps import take_steps
@@ -29,13 +33,22 @@ from statemachine.facts import Seen
 from statemachine.model import (
     CatalogId,
     ConnectionId,
-    MarketplaceOrder,
     OrderId,
     ProductId,
     ProductUpdate,
+    ReturnId,
 )
 from tests.fixtures.postgres import add_connection, eventually
-from tests.unit.builders import NOW, ORDER_ID, line, marketplace_order, settings
+from tests.unit.builders import (
+    NOW,
+    ORDER_ID,
+    line,
+    marketplace_order,
+    marketplace_return,
+    settings,
+)
+
+Read = TypeVar("Read")
 
 
 def now() -> datetime:
@@ -129,22 +142,19 @@ async def test_figures_that_take_long_do_not_hold_up_the_alarms(db: Database) ->
 
 
 @dataclass(frozen=True)
-class Exported:
-    """An ExportedOrder that reads as the order given."""
+class Exported(Generic[Read]):
+    """A ports.Exported that reads as what is given."""
 
-    order: MarketplaceOrder
-    xml: bytes = b"<order/>"
-
-    @property
-    def order_id(self) -> OrderId:
-        return self.order.order_id
+    id: str
+    found: Read
+    xml: bytes = b"<found/>"
 
     @property
     def fingerprint(self) -> bytes:
-        return self.order_id.encode().ljust(16)
+        return self.id.encode().ljust(16)
 
-    def read(self) -> MarketplaceOrder:
-        return self.order
+    def read(self) -> Read:
+        return self.found
 
 
 async def test_an_order_that_cannot_be_stored_holds_up_none_of_its_batch(db: Database) -> None:
@@ -154,13 +164,13 @@ async def test_an_order_that_cannot_be_stored_holds_up_none_of_its_batch(db: Dat
     first, bad, last = (OrderId(name) for name in ("A", "B", "C"))
     too_many = tuple(line(number, quantity=999_999_999) for number in (1, 2, 3))
     batch = [
-        Exported(marketplace_order(order_id=first)),
-        Exported(marketplace_order(*too_many, order_id=bad, status=2)),
-        Exported(marketplace_order(order_id=last)),
+        Exported(first, marketplace_order(order_id=first)),
+        Exported(bad, marketplace_order(*too_many, order_id=bad, status=2)),
+        Exported(last, marketplace_order(order_id=last)),
     ]
-    reading, tally = Reading(settings(), NOW), Tally()
+    intake = OrderIntake(db, Reading(settings(), NOW), Metrics(), now)
     with capture_logs() as logs:
-        await ingest(db, reading, batch, NOW, Metrics(), tally)
+        await intake.take(batch)
     async with db.connection() as conn:
         stored = await order_store.fingerprints(conn, ConnectionId("shoes-fr"), [first, bad, last])
         (held,) = await quarantine.get(conn, bad)
@@ -168,8 +178,28 @@ async def test_an_order_that_cannot_be_stored_holds_up_none_of_its_batch(db: Dat
     assert [row["order_id"] for row in orders] == [first, last]
     assert stored.keys() == {first, bad, last}
     assert held.error == "DataError in the daemon, see its log"
-    assert (tally.new, tally.quarantined) == (2, 1)
+    assert (intake.tally.new, intake.tally.quarantined) == (2, 1)
     assert "orders stored one by one" in [entry["event"] for entry in logs]
+
+
+async def test_a_return_that_cannot_be_stored_holds_up_none_of_its_batch(db: Database) -> None:
+    await add_connection(db, settings())
+    first, bad, last = (ReturnId(name) for name in ("A", "B", "C"))
+    batch = [
+        Exported(first, marketplace_return(return_id=first)),
+        Exported(bad, marketplace_return(return_id=bad, order_id=OrderId("\x00"))),
+        Exported(last, marketplace_return(return_id=last)),
+    ]
+    intake = ReturnIntake(db, Reading(settings(), NOW), Metrics(), now)
+    with capture_logs() as logs:
+        await intake.take(batch)
+    async with db.connection() as conn:
+        (held,) = await quarantine.get(conn, return_store.quarantine_key(bad))
+        returns = await conn.fetch("select return_id from returns order by return_id")
+    assert [row["return_id"] for row in returns] == [first, last]
+    assert held.error == "CharacterNotInRepertoireError in the daemon, see its log"
+    assert (intake.tally.new, intake.tally.quarantined) == (2, 1)
+    assert "returns stored one by one" in [entry["event"] for entry in logs]
 
 
 class Message:
