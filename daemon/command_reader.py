@@ -55,13 +55,15 @@ class CommandReader:
         self._holdings = holdings
         self._metrics = metrics
         self._stop = asyncio.Event()
+        self._epoch: int | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop`, through every outage of the broker."""
         self._stop = stop
         failures = 0
         while not stop.is_set():
-            if await self._holdings.gained("commands", stop) is None:
+            self._epoch = await self._holdings.gained("commands", stop)
+            if self._epoch is None:
                 return
             started = monotonic()
             try:
@@ -77,7 +79,7 @@ class CommandReader:
         lanes = Lanes(LANES)
         reading = asyncio.create_task(self._deal(lanes), name="command queue")
         try:
-            while not reading.done() and self._holdings.epoch("commands") is not None:
+            while not reading.done() and self._ours():
                 if await wait_or_stop(stop, 0.2):
                     break
         finally:
@@ -104,6 +106,10 @@ class CommandReader:
 
         lanes.put(command, work)
 
+    def _ours(self) -> bool:
+        """False once another process may be reading: it gets what is not begun."""
+        return self._holdings.epoch("commands") == self._epoch
+
     async def _dead_letter(self, message: CommandMessage, error: UnreadableCommand) -> None:
         """What cannot be read is kept for a person, and the asker, if any, is told."""
         log.warning("command not readable", code=error.code, error=error.message)
@@ -114,6 +120,9 @@ class CommandReader:
     async def _carry_out(self, message: CommandMessage, command: AnyCommand) -> None:
         about = {"command": command.command, "command_id": command.id, "by": command.by}
         try:
+            if not self._ours():
+                await message.release()
+                return
             reply = await self._reply_or_release(message, command, about)
             if reply is not None:
                 log.info("command carried out", **about, status=reply.status, error=reply.error)
@@ -149,7 +158,7 @@ class CommandReader:
                 log.exception("command failed", **about)
                 failure = Refused("internal_error", "not carried out, see the daemon's log")
                 return Reply("refused", reply_body(command.id, "refused", error=failure))
-            if await wait_or_stop(self._stop, 1.0) or self._holdings.epoch("commands") is None:
+            if await wait_or_stop(self._stop, 1.0) or not self._ours():
                 return None
 
 

@@ -1,8 +1,6 @@
 """What nobody foresaw holds up its own work, is logged, and never ends a task of the daemon."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,13 +8,11 @@ from typing import Generic, TypeVar
 
 from structlog.testing import capture_logs
 
-from adapters.ports import CommandMessage, LoggedEvent
+from adapters.ports import LoggedEvent
 from adapters.postgres import events, quarantine
 from adapters.postgres import orders as order_store
 from adapters.postgres import returns as return_store
 from adapters.postgres.database import Database
-from daemon.command_reader import CommandReader
-from daemon.commands import CommandDesk
 from daemon.gauges import Gauges
 from daemon.holdings import Holdings
 from daemon.ingest import OrderIntake
@@ -26,9 +22,7 @@ from daemon.products import upsert_products
 from daemon.relay import Relay
 from daemon.return_ingest import ReturnIntake
 from daemon.reviewer import Reviewer
-from daemon.settings import Plan
 from daemon.steps import take_steps
-from daemon.supervisor import Work
 from statemachine.facts import Seen
 from statemachine.model import (
     CatalogId,
@@ -39,6 +33,7 @@ from statemachine.model import (
     ReturnId,
 )
 from tests.fixtures.postgres import add_connection, eventually
+from tests.fixtures.tasks import running
 from tests.unit.builders import (
     NOW,
     ORDER_ID,
@@ -53,23 +48,6 @@ Read = TypeVar("Read")
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-@asynccontextmanager
-async def running(work: Work, holdings: Holdings | None = None) -> AsyncIterator[asyncio.Event]:
-    """The task at work; it must still be when the test is over."""
-    stop = asyncio.Event()
-    keeping = asyncio.ensure_future(holdings.run()) if holdings else None
-    task = asyncio.ensure_future(work(stop))
-    try:
-        yield stop
-        assert not task.done() or stop.is_set()
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 10)
-        if keeping is not None:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
 
 
 class FailsOnce:
@@ -200,54 +178,3 @@ async def test_a_return_that_cannot_be_stored_holds_up_none_of_its_batch(db: Dat
     assert held.error == "CharacterNotInRepertoireError in the daemon, see its log"
     assert (intake.tally.new, intake.tally.quarantined) == (2, 1)
     assert "returns stored one by one" in [entry["event"] for entry in logs]
-
-
-class Message:
-    """A CommandMessage that notes what became of it."""
-
-    message_id, wants_reply = None, True
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-        self.outcomes: list[str] = []
-
-    async def answer(self, reply: bytes) -> None:
-        self.outcomes.append("answered")
-
-    async def dead_letter(self, error: str, reply: bytes | None = None) -> None:
-        self.outcomes.append(error)
-
-    async def release(self) -> None:
-        self.outcomes.append("released")
-
-
-class Source:
-    """A CommandSource with these messages and no more."""
-
-    def __init__(self, *messages: Message) -> None:
-        self.messages = messages
-
-    async def commands(self) -> AsyncGenerator[CommandMessage]:
-        for message in self.messages:
-            yield message
-        await asyncio.Event().wait()
-
-
-async def test_a_fetch_that_waits_for_spartoo_goes_back_to_the_queue_at_a_stop(
-    db: Database,
-) -> None:
-    await add_connection(db, settings())
-    metrics = Metrics()
-    holdings = Holdings(db, metrics)
-    fetch = Message(b'{"id":"1","command":"order.fetch","connection":"shoes-fr","order_id":"A"}')
-    desk = CommandDesk(db, Plan(), metrics, now)
-    reader = CommandReader(Source(fetch), desk, holdings, metrics)
-
-    async def requested() -> bool:
-        async with db.connection() as conn:
-            return bool(await conn.fetchval("select count(*) from actions"))
-
-    async with running(reader.run, holdings) as stop:
-        await eventually(requested)
-        stop.set()
-    assert fetch.outcomes == ["released"]
