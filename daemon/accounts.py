@@ -1,6 +1,7 @@
 """The marketplace accounts behind connections: opened once a version, every call within budget."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -70,20 +71,40 @@ class Accounts:
 
     async def get(self, connection_id: ConnectionId) -> Account:
         """The account as it is now. Raises UnknownConnection, AccountRejected without a key."""
+        return await self._opened(await self._connection(connection_id))
+
+    @asynccontextmanager
+    async def using(self, connection_id: ConnectionId) -> AsyncIterator[Account]:
+        """As `get`; AccountRejected, from there or from a call inside, suspends the connection.
+
+        Unless it was changed since: what the marketplace said of the old key is not true of a new
+        one.
+        """
+        connection = await self._connection(connection_id)
+        try:
+            yield await self._opened(connection)
+        except AccountRejected as error:
+            await self._suspend(connection, error)
+            raise
+
+    async def _connection(self, connection_id: ConnectionId) -> Connection:
         async with self._database.connection() as conn:
-            connection = await connections.get(conn, connection_id)
-            known = self._open.get(connection_id)
-            if known is not None and known.connection.version == connection.version:
-                return replace(known, connection=connection)
-            key = await connections.api_key(conn, self._cipher, connection_id)
+            return await connections.get(conn, connection_id)
+
+    async def _opened(self, connection: Connection) -> Account:
+        known = self._open.get(connection.id)
+        if known is not None and known.connection.version == connection.version:
+            return replace(known, connection=connection)
+        async with self._database.connection() as conn:
+            key = await connections.api_key(conn, self._cipher, connection.id)
         if not key:
             raise AccountRejected(
-                f"connection {connection_id} has no API key; set one with `connections set`",
+                f"connection {connection.id} has no API key; set one with `connections set`",
                 code=-1,
                 reason="bad_key",
             )
         account = self._account(connection, key)
-        self._open[connection_id] = account
+        self._open[connection.id] = account
         return account
 
     def _account(self, connection: Connection, key: str) -> Account:
@@ -135,20 +156,17 @@ class Accounts:
         async with self._database.connection() as conn:
             return await budget.rest(conn, ConnectionId(settings.id), service, first)
 
-    async def suspend(
-        self, connection_id: ConnectionId, error: AccountRejected, now: datetime
-    ) -> None:
+    async def _suspend(self, connection: Connection, error: AccountRejected) -> None:
         """-2 or -428: no more calls until a person acts; told by event, metric and log.
 
         With the database away the next call finds out again.
         """
+        why = (error.reason, error.message, self._clock())
         try:
             async with self._database.transaction() as tx:
-                told = await connections.suspend(
-                    tx, connection_id, error.reason, error.message, now
-                )
+                told = await connections.suspend(tx, connection.id, *why, connection.version)
         except PostgresError as failure:
-            log.warning("connection not suspended", connection=connection_id, error=str(failure))
+            log.warning("connection not suspended", connection=connection.id, error=str(failure))
             return
         if told:
-            log.warning("connection suspended", connection=connection_id, error=error.message)
+            log.warning("connection suspended", connection=connection.id, error=error.message)

@@ -22,6 +22,7 @@ from adapters.ports import (
 from adapters.postgres import actions
 from adapters.postgres import orders as order_store
 from adapters.postgres.actions import ClaimedAction
+from adapters.postgres.connections import UnreadableKey
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
 from daemon.accounts import Account, Accounts, BudgetSpent
@@ -100,21 +101,22 @@ class Dispatcher:
 
     async def _act(self, action: ClaimedAction) -> None:
         """One action from claim to settlement; whatever happens, only this one is concerned."""
-        now = self._clock()
         self._holdings.carry_out(action.id)
         try:
-            account = await self._accounts.get(action.connection)
-            await self._carry_out(account, action)
+            async with self._accounts.using(action.connection) as account:
+                await self._carry_out(account, action)
         except BudgetSpent as error:
             await self._postpone(action, error.until, str(error), unsure=action.unsure)
         except Throttled as error:
             await self._throttled(action, error)
         except AccountRejected as error:
-            await self._accounts.suspend(action.connection, error, now)
-            await self._postpone(action, now, str(error), unsure=action.unsure)
+            await self._postpone(action, self._clock(), str(error), unsure=action.unsure)
         except MarketplaceError as error:
             due = self._clock() + backoff(action.attempts)
             await self._postpone(action, due, str(error), unsure=True)
+        except UnreadableKey as error:
+            due = self._clock() + backoff(action.attempts)
+            await self._postpone(action, due, str(error), unsure=action.unsure)
         except (PostgresError, HoldLost) as error:
             log.warning("action taken up again later", **_about(action), error=str(error))
         except Exception:

@@ -103,13 +103,10 @@ class Poller:
         """One look from claim to finish; whatever happens, only this look is concerned."""
         started = time.monotonic()
         try:
-            account = await self._accounts.get(look.connection)
-            tally = await self._read(account, look)
-            returns = await self._read_returns(account, look)
-            await self._succeed(account.settings, look, tally, returns)
-        except AccountRejected as error:
-            await self._accounts.suspend(look.connection, error, self._clock())
-            await self._fail(look, str(error), self._clock() + backoff(look.failures + 1))
+            async with self._accounts.using(look.connection) as account:
+                tally = await self._read(account, look)
+                returns = await self._read_returns(account, look)
+                await self._succeed(account.settings, look, tally, returns)
         except BudgetSpent as error:
             await self._fail(look, str(error), error.until)
         except Throttled as error:
@@ -131,7 +128,7 @@ class Poller:
             return Tally()
         start = None if look.look is Look.BACKFILL else _start(account)
         service = account.for_looks.order_service
-        reading = Reading(account.settings, now, not_before=start, service=service)
+        reading = Reading(account.settings, now, since, start, service=service)
         orders = OrderIntake(self._database, reading, self._metrics, self._clock)
         await orders.stream(account.for_looks.export_orders(since))
         return orders.tally
@@ -145,11 +142,12 @@ class Poller:
         if look.look is Look.FRESH or settings.sync_level is SyncLevel.STOCK_ONLY:
             return Tally()
         start = _start(account)
-        since = look.since if look.look is Look.BACKFILL else max(start, now - DEEPEST)
-        reading = Reading(settings, now, None if look.look is Look.BACKFILL else start)
+        backfill = look.look is Look.BACKFILL
+        since = (look.since or start) if backfill else max(start, now - DEEPEST)
+        reading = Reading(settings, now, since, None if backfill else start)
         returns = ReturnIntake(self._database, reading, self._metrics, self._clock)
         try:
-            await returns.stream(account.for_looks.export_returns(since or start))
+            await returns.stream(account.for_looks.export_returns(since))
         except AccountRejected:
             raise
         except (BudgetSpent, MarketplaceError) as error:
