@@ -56,12 +56,13 @@ class Tally:
 class Reading:
     """Where and when something was read; what is from before `not_before` is left alone.
 
-    `anew`: somebody asked for it, so what is unchanged is looked at all the same. `service` read
-    it, where that is to be recorded.
+    `since`: it is all there is from then on. `anew`: somebody asked for it, so what is unchanged is
+    looked at all the same. `service` read it, where that is to be recorded.
     """
 
     settings: ConnectionSettings
     read_at: datetime
+    since: datetime | None = None
     not_before: datetime | None = None
     anew: bool = False
     service: str | None = None
@@ -127,6 +128,7 @@ class Intake(ABC, Generic[Id, Read, Changed]):
         self._reading = reading
         self._metrics = metrics
         self._clock = clock
+        self._without_id: set[Id] = set()
 
     @abstractmethod
     async def _fingerprints(self, conn: Conn, keys: Collection[Id]) -> dict[Id, bytes]:
@@ -155,7 +157,10 @@ class Intake(ABC, Generic[Id, Read, Changed]):
         """Tell the outside what is newly in quarantine."""
 
     async def stream(self, export: AsyncGenerator[Exported[Read]]) -> None:
-        """Take all of an export, a batch a transaction. Raises what the export raises."""
+        """Take all of an export, a batch a transaction. Raises what the export raises.
+
+        At its end, what stood in quarantine without an id and was not in it any more is gone.
+        """
         batch: list[Exported[Read]] = []
         async with aclosing(export) as everything:
             async for exported in everything:
@@ -165,10 +170,26 @@ class Intake(ABC, Generic[Id, Read, Changed]):
                     batch = []
         if batch:
             await self.take(batch)
+        await self._forget_gone()
+
+    async def _forget_gone(self) -> None:
+        since, read_at = self._reading.since, self._reading.read_at
+        if since is None:
+            return
+        async with self._database.connection() as conn:
+            await quarantine.remove_gone(
+                conn,
+                self._reading.connection,
+                self._quarantine_key(self._as_id(UNREADABLE)),
+                [self._quarantine_key(key) for key in self._without_id],
+                read_from=since,
+                read_at=read_at,
+            )
 
     async def take(self, exported: Sequence[Exported[Read]]) -> None:
         """Store what is new among these. Raises DatabaseUnavailable."""
         keyed = {self._key(one): one for one in exported}
+        self._without_id.update(key for key, one in keyed.items() if one.id is None)
         async with self._database.connection() as conn:
             known = await self._fingerprints(conn, keyed.keys())
         changed = {
@@ -252,7 +273,7 @@ class Intake(ABC, Generic[Id, Read, Changed]):
 
     async def _quarantine(self, tx: Tx, key: Id, exported: Exported[Read], error: str) -> None:
         connection, now = self._reading.connection, self._clock()
-        kept = (exported.fingerprint, exported.xml, error, now)
+        kept = (exported.fingerprint, exported.xml, error, now, self._reading.since)
         first_seen = await quarantine.put(tx, connection, self._quarantine_key(key), *kept)
         if first_seen is not None:
             about = {"connection": connection, f"{self.noun}_id": key}
