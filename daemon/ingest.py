@@ -12,6 +12,7 @@ from adapters.postgres.events import append
 from daemon.intake import Batch, Intake, Steps
 from daemon.steps import take_steps
 from statemachine.changes import Changes
+from statemachine.connection import SyncLevel
 from statemachine.events import quarantined_event
 from statemachine.facts import Seen
 from statemachine.model import MarketplaceOrder, OrderId
@@ -64,6 +65,8 @@ class OrderIntake(Intake[OrderId, MarketplaceOrder, Changes]):
         await order_store.keep_fingerprints(tx, self._reading.connection, fingerprints)
 
     async def _told(self, tx: Tx, key: OrderId, error: str, first_seen: datetime) -> None:
+        if self._reading.settings.sync_level is SyncLevel.STOCK_ONLY:
+            return  # no order event leaves
         connection, now = self._reading.connection, self._clock()
         event = quarantined_event(connection, key, error, first_seen=first_seen, now=now)
         await append(tx, [event])

@@ -6,13 +6,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapters.postgres import quarantine
+from adapters.postgres import events, quarantine
 from adapters.postgres.database import Database
 from adapters.spartoo import SpartooOrder, SpartooReturn
 from daemon.ingest import OrderIntake
 from daemon.intake import Reading
 from daemon.metrics import Metrics
 from daemon.return_ingest import ReturnIntake
+from statemachine.changes import EventType
 from tests.fixtures.postgres import add_connection
 from tests.unit.builders import NOW, settings
 from tests.unit.spartoo_exports import order
@@ -27,10 +28,10 @@ async def export(*xml: str) -> AsyncGenerator[SpartooOrder]:
         yield SpartooOrder.from_xml(one.encode(), PARIS, "EUR")
 
 
-async def look(db: Database, *xml: str, at: int, hours: int = 1) -> None:
+async def look(db: Database, *xml: str, at: int, hours: int = 1, **given: object) -> None:
     """A whole look at so many hours before NOW, carried out at minute `at`."""
     read_at = NOW + at * MINUTE
-    reading = Reading(settings(), read_at, since=NOW - hours * HOUR)
+    reading = Reading(settings(**given), read_at, since=NOW - hours * HOUR)
     await OrderIntake(db, reading, Metrics(), lambda: read_at).stream(export(*xml))
 
 
@@ -42,6 +43,18 @@ async def held(db: Database) -> set[bytes]:
 @pytest.fixture(autouse=True)
 async def connection(db: Database) -> None:
     await add_connection(db, settings())
+
+
+@pytest.mark.parametrize(
+    ("level", "told"), [("orders_and_stock", [EventType.ORDER_QUARANTINED]), ("stock_only", [])]
+)
+async def test_where_stock_alone_is_synchronized_no_order_event_tells_of_it(
+    db: Database, level: str, told: list[EventType]
+) -> None:
+    await look(db, NO_ID, at=0, sync_level=level)
+    assert await held(db) == {NO_ID.encode()}
+    async with db.connection() as conn:
+        assert [event.type for event in await events.after(conn, 0, 10)] == told
 
 
 async def test_what_showed_no_id_leaves_once_a_whole_look_does_not_find_it(db: Database) -> None:
