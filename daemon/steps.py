@@ -13,7 +13,7 @@ from adapters.postgres.database import Tx
 from statemachine.changes import Changes
 from statemachine.connection import ConnectionSettings
 from statemachine.draft import Context
-from statemachine.facts import AcceptedPublished, Fact, Refused, Seen, UnknownStatus
+from statemachine.facts import Fact, Refused, Seen, UnknownStatus, leaves_stock_alone
 from statemachine.model import CatalogId, ConnectionId, MarketplaceOrder, Order, OrderId
 from statemachine.step import first_sight, step
 from statemachine.stock import Catalogue
@@ -83,7 +83,7 @@ async def _catalogue(
     """The products these orders may mean or hold, locked; none where stock cannot move."""
     attribute = settings.product_id_attribute
     facts = list(facts)
-    if all(isinstance(fact, AcceptedPublished) for fact in facts):
+    if all(map(leaves_stock_alone, facts)):
         return Catalogue((), attribute)
     orders = list(orders)
     seen = [fact.order for fact in facts if isinstance(fact, Seen)]
