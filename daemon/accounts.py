@@ -1,8 +1,9 @@
 """The marketplace accounts behind connections: opened once a version, every call within budget."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import aiohttp
 import structlog
@@ -18,6 +19,7 @@ from adapters.spartoo import CallReport
 from daemon.call_log import CallLog, LoggedMarketplace, note_call
 from daemon.holdings import check_hold
 from daemon.metrics import Metrics
+from daemon.together import Together
 from statemachine.connection import ConnectionSettings
 from statemachine.model import ConnectionId
 
@@ -34,6 +36,15 @@ class BudgetSpent(Exception):
         super().__init__(f"no calls left for {service} until {until.isoformat()}")
         self.service = service
         self.until = until
+
+
+class Purse(NamedTuple):
+    """What calls are counted against."""
+
+    connection: ConnectionId
+    service: str
+    limit_per_hour: int
+    keep_free: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +78,17 @@ class Accounts:
         self._clock = clock
         self._calls = CallLog(database)
         self._open: dict[ConnectionId, Account] = {}
+        self._reading = Together(self._read)
+        self._spending = Together(self._spend)
 
     async def get(self, connection_id: ConnectionId) -> Account:
         """The account as it is now. Raises UnknownConnection, AccountRejected without a key."""
+        return await self._reading.do(connection_id, None)
+
+    async def _read(self, connection_id: ConnectionId, askers: Sequence[None]) -> list[Account]:
+        return [await self._read_once(connection_id)] * len(askers)
+
+    async def _read_once(self, connection_id: ConnectionId) -> Account:
         async with self._database.connection() as conn:
             connection = await connections.get(conn, connection_id)
             known = self._open.get(connection_id)
@@ -101,25 +120,29 @@ class Accounts:
             self._session,
             settings,
             key,
-            before_call=self._spend(settings, keep_free),
+            before_call=self._before_call(settings, keep_free),
             on_call=self._report(settings),
         )
 
-    def _spend(
+    def _before_call(
         self, settings: ConnectionSettings, keep_free: int
     ) -> Callable[[str], Awaitable[None]]:
-        connection_id = ConnectionId(settings.id)
+        connection_id, limit = ConnectionId(settings.id), settings.max_calls_per_hour
 
         async def spend(service: str) -> None:
-            async with self._database.connection() as conn:
-                until = await budget.take(
-                    conn, connection_id, service, settings.max_calls_per_hour, keep_free
-                )
+            purse = Purse(connection_id, service, limit, keep_free)
+            until = await self._spending.do(purse, None)
             if until is not None:
                 raise BudgetSpent(service, until)
             check_hold()  # the last thing before the call: counting it may have taken long
 
         return spend
+
+    async def _spend(self, purse: Purse, callers: Sequence[None]) -> list[datetime | None]:
+        """Per caller None when its call is counted, else when one may be made again."""
+        async with self._database.connection() as conn:
+            granted, again = await budget.take(conn, *purse, wanted=len(callers))
+        return [None] * granted + [again] * (len(callers) - granted)
 
     def _report(self, settings: ConnectionSettings) -> Callable[[CallReport], None]:
         def report(call: CallReport) -> None:

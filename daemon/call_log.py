@@ -1,6 +1,5 @@
 """Records every call to a marketplace that concerns one order, for people (`orders show`)."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -22,6 +21,7 @@ from adapters.postgres.communications import OrderCall
 from adapters.postgres.database import Database
 from adapters.postgres.errors import PostgresError
 from adapters.spartoo import CallReport
+from daemon.together import Together
 from statemachine.model import ActionKind, ConnectionId, Line, OrderId, ReturnId, Shipment
 
 log = structlog.get_logger(__name__)
@@ -42,21 +42,19 @@ class CallLog:
 
     def __init__(self, database: Database):
         self._database = database
-        self._waiting: list[OrderCall] = []
-        self._writing = asyncio.Lock()
+        self._writing = Together(self._write)
 
     async def write(self, calls: Sequence[OrderCall]) -> None:
         """Return once they are stored; with the database away they are given up, and logged."""
-        self._waiting += calls
-        async with self._writing:
-            batch, self._waiting = self._waiting, []
-            if not batch:
-                return  # whoever held the lock before has written ours too
-            try:
-                async with self._database.connection() as conn:
-                    await communications.add(conn, batch)
-            except PostgresError as error:
-                log.warning("calls not recorded", calls=len(batch), error=str(error))
+        try:
+            await self._writing.do(None, calls)
+        except PostgresError as error:
+            log.warning("calls not recorded", calls=len(calls), error=str(error))
+
+    async def _write(self, _: None, batch: Sequence[Sequence[OrderCall]]) -> list[None]:
+        async with self._database.connection() as conn:
+            await communications.add(conn, [call for calls in batch for call in calls])
+        return [None] * len(batch)
 
 
 @dataclass(frozen=True, slots=True)

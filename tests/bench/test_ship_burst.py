@@ -67,9 +67,12 @@ class Process:
     async def watch(self) -> None:
         """Note the resident memory until cancelled."""
         while True:
-            statm = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii")
-            self.rss.append(int(statm.split()[1]) * PAGE // MEGABYTE)
+            self.rss.append(self.megabytes())
             await asyncio.sleep(0.2)
+
+    def megabytes(self) -> int:
+        statm = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii")
+        return int(statm.split()[1]) * PAGE // MEGABYTE
 
 
 @dataclass(frozen=True)
@@ -312,7 +315,7 @@ async def check(
 async def check_published(db: Database, consumer: Consumer) -> None:
     """Every event arrived, per order in its order."""
     async with db.connection() as conn:
-        events = await conn.fetchval("select count(*) from events")
+        events: int = await conn.fetchval("select count(*) from events")
 
     async def arrived() -> bool:
         await asyncio.sleep(0.3)

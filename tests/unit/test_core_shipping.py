@@ -227,7 +227,7 @@ def test_an_order_is_not_reported_lost_and_undelivered() -> None:
         step(story.order, UndeliverOrder("eve"), story.context())
 
 
-# --- stock -----------------------------------------------------------------------------------------
+# --- stock ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", S)
