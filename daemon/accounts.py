@@ -1,5 +1,6 @@
 """The marketplace accounts behind connections: opened once a version, every call within budget."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 # Looks leave this share of a service's hourly calls to actions, and to reads actions depend on.
 ACTION_SHARE = 0.1
+CALLS_AT_ONCE = 8  # of actions, to one account
 
 
 class BudgetSpent(Exception):
@@ -112,7 +114,13 @@ class Accounts:
         return Account(
             connection,
             for_looks=self._marketplace(settings, key, keep_free=reserve),
-            for_actions=LoggedMarketplace(for_actions, connection.id, self._calls, self._clock),
+            for_actions=LoggedMarketplace(
+                for_actions,
+                connection.id,
+                self._calls,
+                self._clock,
+                asyncio.Semaphore(CALLS_AT_ONCE),
+            ),
         )
 
     def _marketplace(self, settings: ConnectionSettings, key: str, keep_free: int) -> Marketplace:

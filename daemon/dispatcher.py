@@ -25,7 +25,7 @@ from adapters.postgres import orders as order_store
 from adapters.postgres.actions import ClaimedAction
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
-from daemon.accounts import Account, Accounts, BudgetSpent
+from daemon.accounts import CALLS_AT_ONCE, Account, Accounts, BudgetSpent
 from daemon.backoff import backoff
 from daemon.holdings import HOLD, Holdings, HoldLost
 from daemon.ingest import Reading, Tally, ingest
@@ -43,8 +43,9 @@ from statemachine.returns import RETURN_ACTIONS
 
 log = structlog.get_logger(__name__)
 
-PER_CONNECTION = 8
-AT_ONCE = 64
+PER_CONNECTION = 2 * CALLS_AT_ONCE  # held: while some are called, others are read or settled
+AT_ONCE = 1024
+_SHARE = 8
 
 
 class Outcome(NamedTuple):
@@ -92,7 +93,7 @@ class Dispatcher:
             return 0
         try:
             async with self._database.transaction() as tx:
-                claimed = await actions.claim(tx, self._holdings.holder, HOLD, PER_CONNECTION, free)
+                claimed = await actions.claim(tx, self._holdings.holder, HOLD, _share(free), free)
         except PostgresError as error:
             log.warning("actions not claimed", error=str(error))
             return 0
@@ -290,6 +291,14 @@ class Dispatcher:
                 await actions.postpone(tx, action.id, holder, due_at, unsure, message)
         except PostgresError as error:
             log.warning("action taken up again later", **_about(action), error=str(error))
+
+
+def _share(free: int) -> int:
+    """What one connection may hold: less the fewer places are left, so that some always are.
+
+    However many sites do not answer, a connection that holds nothing yet gets its turn.
+    """
+    return max(1, min(PER_CONNECTION, free // _SHARE))
 
 
 def _about(action: ClaimedAction) -> dict[str, str]:
