@@ -1,9 +1,11 @@
 """The marketplace accounts behind connections: opened once a version, every call within budget."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import aiohttp
 import structlog
@@ -19,6 +21,7 @@ from adapters.spartoo import CallReport
 from daemon.call_log import CallLog, LoggedMarketplace, note_call
 from daemon.holdings import check_hold
 from daemon.metrics import Metrics
+from daemon.together import Together
 from statemachine.connection import ConnectionSettings
 from statemachine.model import ConnectionId
 
@@ -26,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 # Looks leave this share of a service's hourly calls to actions, and to reads actions depend on.
 ACTION_SHARE = 0.1
+CALLS_AT_ONCE = 8  # of actions, to one account
 
 
 class BudgetSpent(Exception):
@@ -35,6 +39,15 @@ class BudgetSpent(Exception):
         super().__init__(f"no calls left for {service} until {until.isoformat()}")
         self.service = service
         self.until = until
+
+
+class Purse(NamedTuple):
+    """What calls are counted against."""
+
+    connection: ConnectionId
+    service: str
+    limit_per_hour: int
+    keep_free: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +81,12 @@ class Accounts:
         self._clock = clock
         self._calls = CallLog(database)
         self._open: dict[ConnectionId, Account] = {}
+        self._reading = Together(self._read)
+        self._spending = Together(self._spend)
 
     async def get(self, connection_id: ConnectionId) -> Account:
         """The account as it is now. Raises UnknownConnection, AccountRejected without a key."""
-        return await self._opened(await self._connection(connection_id))
+        return await self._opened(await self._reading.do(connection_id, None))
 
     @asynccontextmanager
     async def using(self, connection_id: ConnectionId) -> AsyncIterator[Account]:
@@ -80,16 +95,16 @@ class Accounts:
         Unless it was changed since: what the marketplace said of the old key is not true of a new
         one.
         """
-        connection = await self._connection(connection_id)
+        connection = await self._reading.do(connection_id, None)
         try:
             yield await self._opened(connection)
         except AccountRejected as error:
             await self._suspend(connection, error)
             raise
 
-    async def _connection(self, connection_id: ConnectionId) -> Connection:
+    async def _read(self, connection_id: ConnectionId, askers: Sequence[None]) -> list[Connection]:
         async with self._database.connection() as conn:
-            return await connections.get(conn, connection_id)
+            return [await connections.get(conn, connection_id)] * len(askers)
 
     async def _opened(self, connection: Connection) -> Account:
         known = self._open.get(connection.id)
@@ -114,7 +129,13 @@ class Accounts:
         return Account(
             connection,
             for_looks=self._marketplace(settings, key, keep_free=reserve),
-            for_actions=LoggedMarketplace(for_actions, connection.id, self._calls, self._clock),
+            for_actions=LoggedMarketplace(
+                for_actions,
+                connection.id,
+                self._calls,
+                self._clock,
+                asyncio.Semaphore(CALLS_AT_ONCE),
+            ),
         )
 
     def _marketplace(self, settings: ConnectionSettings, key: str, keep_free: int) -> Marketplace:
@@ -122,25 +143,29 @@ class Accounts:
             self._session,
             settings,
             key,
-            before_call=self._spend(settings, keep_free),
+            before_call=self._before_call(settings, keep_free),
             on_call=self._report(settings),
         )
 
-    def _spend(
+    def _before_call(
         self, settings: ConnectionSettings, keep_free: int
     ) -> Callable[[str], Awaitable[None]]:
-        connection_id = ConnectionId(settings.id)
+        connection_id, limit = ConnectionId(settings.id), settings.max_calls_per_hour
 
         async def spend(service: str) -> None:
-            async with self._database.connection() as conn:
-                until = await budget.take(
-                    conn, connection_id, service, settings.max_calls_per_hour, keep_free
-                )
+            purse = Purse(connection_id, service, limit, keep_free)
+            until = await self._spending.do(purse, None)
             if until is not None:
                 raise BudgetSpent(service, until)
             check_hold()  # the last thing before the call: counting it may have taken long
 
         return spend
+
+    async def _spend(self, purse: Purse, callers: Sequence[None]) -> list[datetime | None]:
+        """Per caller None when its call is counted, else when one may be made again."""
+        async with self._database.connection() as conn:
+            granted, again = await budget.take(conn, *purse, wanted=len(callers))
+        return [None] * granted + [again] * (len(callers) - granted)
 
     def _report(self, settings: ConnectionSettings) -> Callable[[CallReport], None]:
         def report(call: CallReport) -> None:

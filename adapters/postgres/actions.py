@@ -117,8 +117,21 @@ async def settle(
     tx: "Tx", action_id: int, holder: str, status: ActionStatus, code: str, message: str
 ) -> bool:
     """It is over; False when it is no longer ours to say so."""
-    result = dump({"code": code, "message": message})
-    return await tx.fetchval(_SQL["settle"], action_id, holder, status, result) is not None
+    return bool(await settle_all(tx, holder, [(action_id, status, code, message)]))
+
+
+async def settle_all(
+    tx: "Tx", holder: str, outcomes: Sequence[tuple[int, ActionStatus, str, str]]
+) -> set[int]:
+    """These are over, each with its code and message; those that were ours to settle."""
+    found = await tx.fetch(
+        _SQL["settle"],
+        holder,
+        [action_id for action_id, *_ in outcomes],
+        [status for _, status, *_ in outcomes],
+        [dump({"code": code, "message": message}) for *_, code, message in outcomes],
+    )
+    return {row["id"] for row in found}
 
 
 async def postpone(

@@ -24,7 +24,14 @@ async def lock(
     locked = await tx.fetch(_SQL["lock"], connection, list(ids))
     if not locked:
         return {}
-    found = await tx.fetch(_SQL["read"], connection, [row["order_id"] for row in locked])
+    return await read(tx, connection, [row["order_id"] for row in locked])
+
+
+async def read(
+    conn: "Conn", connection: ConnectionId, ids: Collection[OrderId]
+) -> dict[OrderId, Order]:
+    """Those of the orders that exist, as they stand."""
+    found = await conn.fetch(_SQL["read"], connection, list(ids))
     return {order.id: order for order in map(rows.order, found)}
 
 

@@ -124,9 +124,9 @@ async def test_events_commands_and_calls_stand_together_without_personal_data(
     async with db.transaction() as tx:
         body = b'{"connection":"shoes-fr","order_id":"%s","by":"ada","reason":"Mrs Smith"}'
         reply = b'{"status":"refused","error":{"code":"wrong_state","message":"x"}}'
-        await inbox.keep(tx, "c-1", "order.accept", body % ORDER_ID.encode(), reply)
+        await inbox.keep(tx, [("c-1", "order.accept", body % ORDER_ID.encode(), reply)])
         other = body.replace(b"%s", b"OTHER")
-        await inbox.keep(tx, "c-2", "order.accept", other, reply)
+        await inbox.keep(tx, [("c-2", "order.accept", other, reply)])
     spartoo.answer = Spartoo.text(OK)
     await account.for_actions.change_order(ORDER_ID, ActionKind.ACCEPT)
     found = await recorded(db)
