@@ -20,6 +20,7 @@ from daemon.call_log import CallLog, LoggedMarketplace, note_call
 from daemon.holdings import check_hold
 from daemon.metrics import Metrics
 from statemachine.connection import ConnectionSettings
+from statemachine.facts import Refused
 from statemachine.model import ConnectionId
 
 log = structlog.get_logger(__name__)
@@ -35,6 +36,10 @@ class BudgetSpent(Exception):
         super().__init__(f"no calls left for {service} until {until.isoformat()}")
         self.service = service
         self.until = until
+
+
+class Halted(Refused):
+    """The connection is disabled or suspended: nothing is sent until somebody activates it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,10 @@ class Accounts:
         """As `get`; AccountRejected, from there or from a call inside, suspends the connection.
 
         Unless it was changed since: what the marketplace said of the old key is not true of a new
-        one.
+        one. Raises Halted where nothing may be sent, also to work that was begun before.
         """
         connection = await self._connection(connection_id)
+        _check_halted(connection)
         try:
             yield await self._opened(connection)
         except AccountRejected as error:
@@ -170,3 +176,15 @@ class Accounts:
             return
         if told:
             log.warning("connection suspended", connection=connection.id, error=error.message)
+
+
+def _check_halted(connection: Connection) -> None:
+    if not connection.settings.active:
+        message = f"connection {connection.id} is disabled; activate it first"
+        raise Halted("connection_disabled", message)
+    if connection.suspended_at is not None:
+        raise Halted(
+            "connection_suspended",
+            f"connection {connection.id} is suspended ({connection.suspended_message});"
+            " nothing was sent: set a new API key or activate it again",
+        )

@@ -25,7 +25,7 @@ from adapters.postgres.actions import ClaimedAction
 from adapters.postgres.connections import UnreadableKey
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
-from daemon.accounts import Account, Accounts, BudgetSpent
+from daemon.accounts import Account, Accounts, BudgetSpent, Halted
 from daemon.backoff import backoff
 from daemon.holdings import HOLD, Holdings, HoldLost
 from daemon.ingest import OrderIntake
@@ -109,7 +109,7 @@ class Dispatcher:
             await self._postpone(action, error.until, str(error), unsure=action.unsure)
         except Throttled as error:
             await self._throttled(action, error)
-        except AccountRejected as error:
+        except (AccountRejected, Halted) as error:
             await self._postpone(action, self._clock(), str(error), unsure=action.unsure)
         except (MarketplaceError, UnreadableOrder) as error:
             due = self._clock() + backoff(action.attempts)
