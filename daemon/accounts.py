@@ -23,6 +23,7 @@ from daemon.holdings import check_hold
 from daemon.metrics import Metrics
 from daemon.together import Together
 from statemachine.connection import ConnectionSettings
+from statemachine.facts import Refused
 from statemachine.model import ConnectionId
 
 log = structlog.get_logger(__name__)
@@ -48,6 +49,10 @@ class Purse(NamedTuple):
     service: str
     limit_per_hour: int
     keep_free: int
+
+
+class Halted(Refused):
+    """The connection is disabled or suspended: nothing is sent until somebody activates it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +98,10 @@ class Accounts:
         """As `get`; AccountRejected, from there or from a call inside, suspends the connection.
 
         Unless it was changed since: what the marketplace said of the old key is not true of a new
-        one.
+        one. Raises Halted where nothing may be sent, also to work that was begun before.
         """
         connection = await self._reading.do(connection_id, None)
+        _check_halted(connection)
         try:
             yield await self._opened(connection)
         except AccountRejected as error:
@@ -195,3 +201,15 @@ class Accounts:
             return
         if told:
             log.warning("connection suspended", connection=connection.id, error=error.message)
+
+
+def _check_halted(connection: Connection) -> None:
+    if not connection.settings.active:
+        message = f"connection {connection.id} is disabled; activate it first"
+        raise Halted("connection_disabled", message)
+    if connection.suspended_at is not None:
+        raise Halted(
+            "connection_suspended",
+            f"connection {connection.id} is suspended ({connection.suspended_message});"
+            " nothing was sent: set a new API key or activate it again",
+        )

@@ -26,7 +26,7 @@ from adapters.postgres.actions import ClaimedAction
 from adapters.postgres.connections import UnreadableKey
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
-from daemon.accounts import CALLS_AT_ONCE, Account, Accounts, BudgetSpent
+from daemon.accounts import CALLS_AT_ONCE, Account, Accounts, BudgetSpent, Halted
 from daemon.backoff import backoff
 from daemon.holdings import HOLD, Holdings, HoldLost
 from daemon.ingest import OrderIntake
@@ -122,9 +122,9 @@ class Dispatcher:
             await self._postpone(action, error.until, str(error), unsure=action.unsure)
         except Throttled as error:
             await self._throttled(action, error)
-        except AccountRejected as error:
+        except (AccountRejected, Halted) as error:
             await self._postpone(action, self._clock(), str(error), unsure=action.unsure)
-        except MarketplaceError as error:
+        except (MarketplaceError, UnreadableOrder) as error:
             due = self._clock() + backoff(action.attempts)
             await self._postpone(action, due, str(error), unsure=True)
         except UnreadableKey as error:
@@ -152,7 +152,10 @@ class Dispatcher:
             await self._send(account, action)
 
     async def _still_wanted(self, account: Account, action: ClaimedAction) -> bool:
-        """An earlier try may have arrived: read the order; False once the action is settled."""
+        """An earlier try may have arrived: read the order; False once the action is settled.
+
+        Raises UnreadableOrder: what cannot be read does not tell that it did not arrive.
+        """
         try:
             order = await self._read_again(account, action)
         except NotFound as error:
@@ -170,7 +173,10 @@ class Dispatcher:
             await self._change(account, action)
             fact = ActionCarriedOut(action.kind, action.requested_by, action.reason)
         except WrongChronology as error:
-            await self._read_again(account, action)
+            try:
+                await self._read_again(account, action)
+            except UnreadableOrder as unreadable:
+                log.warning("order not readable", **_about(action), error=str(unreadable))
             fact = ActionRejected(action.kind, "wrong_chronology", error.message)
         except NotFound as error:
             fact = ActionRejected(action.kind, "not_found", error.message)
@@ -227,14 +233,10 @@ class Dispatcher:
             log.warning("action settled", **_about(action), state=state, problem=problem.message)
 
     async def _read_again(self, account: Account, action: ClaimedAction) -> Order | None:
-        """The order as Spartoo has it now, stored; None where it cannot be read."""
+        """The order as Spartoo has it now, stored; None where nobody knows it."""
         read_at = self._clock()
         exported = await account.for_actions.fetch_order(action.order_id)
-        try:
-            seen = Seen(exported.read(), read_at)
-        except UnreadableOrder as error:
-            log.warning("order not readable", **_about(action), error=str(error))
-            return None
+        seen = Seen(exported.read(), read_at)
         fingerprints = {action.order_id: exported.fingerprint}
         facts: dict[OrderId, Fact] = {action.order_id: seen}
         stepped = await in_transaction(

@@ -21,7 +21,7 @@ from adapters.postgres import orders as order_store
 from adapters.postgres.database import Database
 from adapters.postgres.errors import PostgresError, UnknownConnection
 from adapters.postgres.looks import ClaimedLook, Look
-from daemon.accounts import ACTION_SHARE, Account, Accounts, BudgetSpent
+from daemon.accounts import ACTION_SHARE, Account, Accounts, BudgetSpent, Halted
 from daemon.backoff import backoff
 from daemon.holdings import HOLD, Holdings
 from daemon.ingest import OrderIntake
@@ -111,7 +111,7 @@ class Poller:
             await self._fail(look, str(error), error.until)
         except Throttled as error:
             await self._throttled(look, error)
-        except (MarketplaceError, PostgresError, UnknownConnection) as error:
+        except (MarketplaceError, PostgresError, Halted) as error:
             await self._fail(look, str(error), self._clock() + backoff(look.failures + 1))
         except Exception:
             log.exception("look failed", connection=look.connection, look=look.look)

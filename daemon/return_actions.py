@@ -67,7 +67,10 @@ class ReturnActions:
             await account.for_actions.change_return(_return_id(action), action.kind, label)
             fact: ReturnFact = ReturnActionCarriedOut(action.kind, action.requested_by, about)
         except WrongChronology as error:
-            await self._read_again(account, action)
+            try:
+                await self._read_again(account, action)
+            except UnreadableOrder as unreadable:
+                log.warning("return not readable", **_about(action), error=str(unreadable))
             fact = ReturnActionRejected(action.kind, "wrong_chronology", error.message, about)
         except NotFound as error:
             fact = ReturnActionRejected(action.kind, "not_found", error.message, about)
@@ -134,14 +137,10 @@ class ReturnActions:
         await actions.settle(tx, action.id, holder, status, code, message)
 
     async def _read_again(self, account: Account, action: ClaimedAction) -> Return | None:
-        """The return as Spartoo has it now, stored; None where it cannot be read."""
+        """The return as Spartoo has it now, stored; None where nobody knows it."""
         read_at, return_id = self._clock(), _return_id(action)
         exported = await account.for_actions.fetch_return(return_id)
-        try:
-            seen = ReturnSeen(exported.read(), read_at)
-        except UnreadableOrder as error:
-            log.warning("return not readable", **_about(action), error=str(error))
-            return None
+        seen = ReturnSeen(exported.read(), read_at)
         fingerprints = {return_id: exported.fingerprint}
         facts: dict[ReturnId, ReturnFact] = {return_id: seen}
         stepped = await in_transaction(

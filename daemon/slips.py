@@ -39,17 +39,6 @@ async def delivery_slip(
 
 
 async def _fetch(accounts: Accounts, account: Account, order: Order) -> bytes:
-    if not account.settings.active:
-        raise Refused(
-            "connection_disabled", f"connection {order.connection} is disabled; activate it first"
-        )
-    if account.connection.suspended_at is not None:
-        message = account.connection.suspended_message
-        raise Refused(
-            "connection_suspended",
-            f"connection {order.connection} is suspended ({message}); nothing was sent:"
-            " set a new API key or activate it again",
-        )
     try:
         return await account.for_actions.delivery_slip(order.id, order.facts.lines)
     except NotFound as error:

@@ -17,7 +17,7 @@ from adapters.postgres import stock_pushes
 from adapters.postgres.database import Conn, Database, Tx
 from adapters.postgres.errors import PostgresError
 from adapters.postgres.stock_pushes import TOPIC, Answer, DuePush
-from daemon.accounts import Account, Accounts, BudgetSpent
+from daemon.accounts import Account, Accounts, BudgetSpent, Halted
 from daemon.backoff import backoff
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
@@ -112,7 +112,7 @@ class StockPusher:
             until = await self._accounts.rest(account.settings, error.service)
             self._wait(connection, until - self._clock())
             log.warning("stock told later", connection=connection, error=str(error))
-        except AccountRejected as error:
+        except (AccountRejected, Halted) as error:
             log.warning("stock told later", connection=connection, error=str(error))
 
     def _wait(self, connection: ConnectionId, time: timedelta) -> None:

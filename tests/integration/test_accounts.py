@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet, MultiFernet
 from adapters.ports import AccountRejected
 from adapters.postgres import actions, connections
 from adapters.postgres.database import Database
-from daemon.accounts import Accounts
+from daemon.accounts import Accounts, Halted
 from daemon.dispatcher import Dispatcher
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
@@ -51,6 +51,20 @@ async def test_a_rejected_key_suspends_the_connection(db: Database, accounts: Ac
         async with accounts.using(FR) as account:
             await account.for_actions.test()
     assert await suspended(db) == "bad_key"
+
+
+@pytest.mark.parametrize("active", [True, False])
+async def test_what_was_begun_before_a_connection_was_halted_sends_nothing(
+    db: Database, accounts: Accounts, active: bool
+) -> None:
+    async with db.transaction() as tx:
+        await connections.suspend(tx, FR, "deactivated", "-428", now())
+        await connections.set_active(tx, FR, active=active)
+    code = "connection_suspended" if active else "connection_disabled"
+    with pytest.raises(Halted) as refused:
+        async with accounts.using(FR):
+            pass
+    assert refused.value.code == code
 
 
 async def test_a_late_rejection_of_the_old_key_does_not_suspend_the_new_one(

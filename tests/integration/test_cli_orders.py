@@ -172,6 +172,24 @@ async def test_accept_stores_the_action_and_says_that_no_daemon_runs(
     assert "no daemon" not in (await cli("orders", "accept", ORDER_ID)).err
 
 
+async def test_ship_stores_the_parcel_and_its_action(
+    cli: Cli, db: Database, two_connections: Database
+) -> None:
+    await store(db, reach(OrderState.SYNCED).steps)
+    ship = ("orders", "ship", ORDER_ID, "--tracking", "T1")
+    ran = await cli(*ship, "--service", "by pigeon")
+    assert ran.status == 1
+    assert "allowed: Colissimo" in ran.err
+    assert len(await stored_actions(db)) == 1
+    ran = await cli(*ship, "--service", "mondial relay", "--json")
+    assert (ran.status, ran.json["status"]) == (0, "queued")
+    (shipment,) = ran.json["order"]["shipments"]
+    assert (shipment["tracking_number"], shipment["shipping_service"]) == ("T1", "Mondial Relay")
+    _, action = await stored_actions(db)
+    assert (action.kind, action.status) == (ActionKind.SHIP, ActionStatus.PENDING)
+    assert (await cli("orders", "ship", ORDER_ID)).status == 2
+
+
 @pytest.mark.parametrize("verb", ["refuse", "cancel"])
 async def test_refuse_and_cancel(cli: Cli, db: Database, held: Story, verb: str) -> None:
     ran = await cli("orders", verb, ORDER_ID, "--json")
