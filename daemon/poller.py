@@ -35,13 +35,17 @@ log = structlog.get_logger(__name__)
 
 OVERLAP = timedelta(hours=2)  # clocks, zones, late payments
 DEEPEST = timedelta(days=90)
-AT_ONCE = 8
+AT_ONCE = 64  # most of them wait for their sites
+STORING = 8
 _NIGHT = time_of_day(2)
 _NIGHT_LASTS = timedelta(hours=3)
 
 
 class Poller:
-    """Claims due looks, AT_ONCE of them at a time, and carries them out."""
+    """Claims due looks, AT_ONCE of them at a time, and carries them out.
+
+    However many sites do not answer, their looks take no place that storing needs.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class Poller:
         self._metrics = metrics
         self._clock = clock
         self._running: dict[asyncio.Task[None], ClaimedLook] = {}
+        self._storing = asyncio.Semaphore(STORING)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop`; looks in hand are then given back where they stand."""
@@ -144,7 +149,8 @@ class Poller:
         return tally
 
     async def _ingest(self, reading: Reading, batch: list[ExportedOrder], tally: Tally) -> None:
-        await ingest(self._database, reading, batch, self._clock(), self._metrics, tally)
+        async with self._storing:
+            await ingest(self._database, reading, batch, self._clock(), self._metrics, tally)
 
     async def _read_returns(self, account: Account, look: ClaimedLook) -> Tally:
         """What all looks but the fresh one read besides; the orders are stored by then.
