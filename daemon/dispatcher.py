@@ -45,7 +45,7 @@ from statemachine.returns import RETURN_ACTIONS
 
 log = structlog.get_logger(__name__)
 
-PER_CONNECTION = 2 * CALLS_AT_ONCE  # held: while some are called, others are read or settled
+PER_CONNECTION = 4 * CALLS_AT_ONCE  # held: while some are called, others are read or settled
 AT_ONCE = 1024
 _SHARE = 8
 

@@ -2,8 +2,9 @@
 
 All holds are renewed together every second and run out after HOLD, so whatever a crashed or frozen
 process held is taken over within seconds; so is what this process no longer works on but could not
-give back. `fresh` tells a worker whether its holds can still be trusted; nothing is sent to Spartoo
-otherwise.
+give back. Renewing waits for no other work: it has a connection of its own, and passes over actions
+that are being settled at this moment. `fresh` tells a worker whether its holds can still be
+trusted; nothing is sent to Spartoo otherwise.
 """
 
 import asyncio
@@ -105,7 +106,7 @@ class Holdings:
     async def _renew(self) -> None:
         started = asyncio.get_running_loop().time()
         try:
-            async with self._database.connection() as conn:
+            async with self._database.reserved() as conn:
                 for role in ROLES:
                     await self._hold(role, await leases.hold(conn, role, self.holder, HOLD))
                 await looks.heartbeat(conn, self.holder, HOLD, self.looks_in_hand)

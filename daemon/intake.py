@@ -7,7 +7,7 @@ XML and the reason, and holds up none of the others.
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Collection, Container, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -27,6 +27,7 @@ from statemachine.model import ConnectionId
 log = structlog.get_logger(__name__)
 
 BATCH = 500  # of an export stored in one transaction
+_AT_ONCE = nullcontext()  # storing waits for nobody
 
 
 @dataclass(slots=True)
@@ -156,20 +157,27 @@ class Intake(ABC, Generic[Id, Read, Changed]):
     async def _told(self, tx: Tx, key: Id, error: str, first_seen: datetime) -> None:
         """Tell the outside what is newly in quarantine."""
 
-    async def stream(self, export: AsyncGenerator[Exported[Read]]) -> None:
-        """Take all of an export, a batch a transaction. Raises what the export raises.
+    async def stream(
+        self,
+        export: AsyncGenerator[Exported[Read]],
+        storing: AbstractAsyncContextManager[object] = _AT_ONCE,
+    ) -> None:
+        """Take all of an export, each batch in a transaction within `storing`.
 
-        At its end, what stood in quarantine without an id and was not in it any more is gone.
+        Raises what the export raises. At its end, what stood in quarantine without an id and was
+        not in it any more is gone.
         """
         batch: list[Exported[Read]] = []
         async with aclosing(export) as everything:
             async for exported in everything:
                 batch.append(exported)
                 if len(batch) == BATCH:
-                    await self.take(batch)
+                    async with storing:
+                        await self.take(batch)
                     batch = []
         if batch:
-            await self.take(batch)
+            async with storing:
+                await self.take(batch)
         await self._forget_gone()
 
     async def _forget_gone(self) -> None:

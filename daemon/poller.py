@@ -35,13 +35,17 @@ log = structlog.get_logger(__name__)
 
 OVERLAP = timedelta(hours=2)  # clocks, zones, late payments
 DEEPEST = timedelta(days=90)
-AT_ONCE = 8
+AT_ONCE = 64  # most of them wait for their sites
+STORING = 8
 _NIGHT = time_of_day(2)
 _NIGHT_LASTS = timedelta(hours=3)
 
 
 class Poller:
-    """Claims due looks, AT_ONCE of them at a time, and carries them out."""
+    """Claims due looks, AT_ONCE of them at a time, and carries them out.
+
+    However many sites do not answer, their looks take no place that storing needs.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class Poller:
         self._metrics = metrics
         self._clock = clock
         self._running: dict[asyncio.Task[None], ClaimedLook] = {}
+        self._storing = asyncio.Semaphore(STORING)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop`; looks in hand are then given back where they stand."""
@@ -130,7 +135,7 @@ class Poller:
         service = account.for_looks.order_service
         reading = Reading(account.settings, now, since, start, service=service)
         orders = OrderIntake(self._database, reading, self._metrics, self._clock)
-        await orders.stream(account.for_looks.export_orders(since))
+        await orders.stream(account.for_looks.export_orders(since), self._storing)
         return orders.tally
 
     async def _read_returns(self, account: Account, look: ClaimedLook) -> Tally:
@@ -147,7 +152,7 @@ class Poller:
         reading = Reading(settings, now, since, None if backfill else start)
         returns = ReturnIntake(self._database, reading, self._metrics, self._clock)
         try:
-            await returns.stream(account.for_looks.export_returns(since))
+            await returns.stream(account.for_looks.export_returns(since), self._storing)
         except AccountRejected:
             raise
         except (BudgetSpent, MarketplaceError) as error:

@@ -114,7 +114,7 @@ async def open_parts(
     """Everything that is not a running task; closed in reverse order."""
     async with AsyncExitStack() as stack:
         cipher = ensure_secret_key(settings)
-        connector = aiohttp.TCPConnector(limit=256, limit_per_host=32)
+        connector = aiohttp.TCPConnector(limit=512, limit_per_host=128)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         yield Parts(
             settings=settings,

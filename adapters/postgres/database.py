@@ -37,48 +37,64 @@ async def _leave(_connection: "Connection[Record]") -> None:
     """Nothing to reset: no setting, lock or cursor of ours outlives its transaction."""
 
 
+async def _pool(dsn: str, max_size: int) -> "asyncpg.Pool[Record]":
+    """A pool that connects when it is first used."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=max_size,
+        init=register,
+        reset=_leave,
+        timeout=10,
+        command_timeout=60,
+        server_settings=_SERVER_SETTINGS,
+    )
+
+
 class Database:
     """One pool of one process. It outlives a restart of the server: lost connections are replaced.
 
     Errors of the driver leave `transaction` and `connection` as DatabaseUnavailable or Conflict.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[Record]", wakeups: Wakeups):
+    def __init__(
+        self, pool: "asyncpg.Pool[Record]", reserved: "asyncpg.Pool[Record]", wakeups: Wakeups
+    ):
         self._pool = pool
+        self._reserved = reserved
         self.wakeups = wakeups
 
     @classmethod
     async def open(cls, dsn: str, *, max_size: int = 10) -> Self:
         """Connect. Raises DatabaseUnavailable."""
         with translated():
-            pool = await asyncpg.create_pool(
-                dsn,
-                min_size=0,
-                max_size=max_size,
-                init=register,
-                reset=_leave,
-                timeout=10,
-                command_timeout=60,
-                server_settings=_SERVER_SETTINGS,
-            )
+            pool, reserved = await _pool(dsn, max_size), await _pool(dsn, 1)
             async with pool.acquire():
                 pass
-        return cls(pool, Wakeups(dsn))
+        return cls(pool, reserved, Wakeups(dsn))
 
     async def close(self) -> None:
         """Give every connection back; those still in use are cut after a few seconds."""
         await self.wakeups.close()
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._pool.close()
+                await asyncio.gather(self._pool.close(), self._reserved.close())
         except TimeoutError:
             self._pool.terminate()
+            self._reserved.terminate()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Conn]:
         """A connection; every statement is its own transaction."""
         with translated():
             async with self._pool.acquire() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def reserved(self) -> AsyncIterator[Conn]:
+        """The one connection that no other work takes: for what must never wait for a place."""
+        with translated():
+            async with self._reserved.acquire() as connection:
                 yield connection
 
     @asynccontextmanager

@@ -88,6 +88,17 @@ async def test_a_heartbeat_keeps_what_is_held(db: Database) -> None:
     assert await settle(db, action, ActionStatus.DONE)
 
 
+async def test_a_heartbeat_waits_for_no_action_that_is_being_settled(db: Database) -> None:
+    await queue(db, "1")
+    await queue(db, "2")
+    settling, other = await claim(db)
+    async with db.transaction() as tx:
+        assert await actions.settle(tx, settling.id, "me", ActionStatus.DONE, "done", "")
+        async with asyncio.timeout(5), db.connection() as conn:
+            kept = await actions.heartbeat(conn, "me", HOLD, [settling.id, other.id])
+    assert kept == {other.id}
+
+
 async def test_what_nobody_works_on_any_more_runs_out(db: Database) -> None:
     await queue(db, "1")
     await claim(db, hold=timedelta(0))

@@ -14,7 +14,7 @@ from daemon.dispatcher import Dispatcher
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
 from daemon.return_steps import take_return_steps
-from daemon.steps import take_step, take_steps
+from daemon.steps import take_steps
 from statemachine.facts import AcceptOrder, Seen
 from statemachine.model import ActionStatus, ConnectionId
 from statemachine.return_facts import AcceptReturn, ReturnSeen
@@ -75,7 +75,7 @@ class Marketplace:
         async with self.db.transaction() as tx:
             if self.noun == "order":
                 await take_steps(tx, settings(), {ORDER_ID: Seen(marketplace_order(), NOW)}, NOW)
-                await take_step(tx, settings(), ORDER_ID, AcceptOrder("ada"), NOW)
+                await take_steps(tx, settings(), {ORDER_ID: AcceptOrder("ada")}, NOW)
             else:
                 seen = {RETURN_ID: ReturnSeen(marketplace_return(), NOW)}
                 await take_return_steps(tx, settings(), seen, NOW)

@@ -44,6 +44,23 @@ async def test_a_database_that_does_not_answer_holds_no_stop_up(silent_port: int
     assert await asyncio.wait_for(opening, 5) is None
 
 
+async def test_holds_are_renewed_while_slow_work_has_every_connection(database_url: str) -> None:
+    db = await Database.open(database_url, max_size=2)
+    holdings = Holdings(db, Metrics())
+
+    async def gained() -> bool:
+        return holdings.epoch("commands") is not None
+
+    try:
+        async with db.transaction(), db.transaction():
+            keeping = asyncio.ensure_future(holdings.run())
+            await eventually(gained)
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+    finally:
+        await db.close()
+
+
 @pytest.fixture
 async def spartoo() -> AsyncIterator[Spartoo]:
     async with serve() as server:

@@ -134,10 +134,15 @@ returning
     a.held_until
 
 -- name: heartbeat
--- Still at work on these.
-update actions set held_until = clock_timestamp() + $2::interval
-where holder = $1 and status = 'pending' and id = any ($3::bigint[])
-returning id
+-- Still at work on these; one that is being settled this moment is not waited for.
+with kept as (
+    select id from actions
+    where holder = $1 and status = 'pending' and id = any ($3::bigint[])
+    for no key update skip locked
+)
+update actions as a set held_until = clock_timestamp() + $2::interval
+from kept where a.id = kept.id
+returning a.id
 
 -- name: settle
 -- They are done, or never will be; only while they are ours, or the same step has just said so.
