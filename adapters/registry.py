@@ -1,7 +1,8 @@
 """The grid of marketplaces: name → how to reach one account on it."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import aiohttp
 
@@ -22,12 +23,19 @@ class UnknownMarketplace(ValueError):
         super().__init__(f"{key} {self.problem}")
 
 
+class CountrySite(NamedTuple):
+    """Where a site sells, and in which currency (ISO 4217)."""
+
+    country: str
+    currency: str
+
+
 @dataclass(frozen=True, slots=True)
 class MarketplaceKind:
-    """One square of the grid."""
+    """One square of the grid, with its country sites."""
 
     name: str
-    sites: tuple[str, ...]
+    sites: Mapping[str, CountrySite]
     open: Callable[
         [aiohttp.ClientSession, ConnectionSettings, str, BeforeCall | None, OnCall | None],
         Marketplace,
@@ -44,7 +52,8 @@ def _spartoo(
     return SpartooMarketplace(session, settings, api_key, before_call=before_call, on_call=on_call)
 
 
-MARKETPLACES = {"spartoo": MarketplaceKind("Spartoo", tuple(SITES), _spartoo)}
+_SPARTOO_SITES = {code: CountrySite(site.country, site.currency) for code, site in SITES.items()}
+MARKETPLACES = {"spartoo": MarketplaceKind("Spartoo", _SPARTOO_SITES, _spartoo)}
 
 
 def check_known(settings: ConnectionSettings) -> None:
