@@ -25,8 +25,8 @@ select
 from generate_series(1, 30000) as n;
 insert into events (id, type, source, subject, sequence, time, data, order_id, connection)
 select
-    gen_random_uuid(), 'order.new', 's', to_char(n, 'FM000000'), 1, now(), '{}',
-    to_char(n, 'FM000000'), 'shop-' || n % 20
+    gen_random_uuid(), 'order.new', '/spartoo/shop-' || n % 20, to_char(n, 'FM000000'), 1, now(),
+    '{}', to_char(n, 'FM000000'), 'shop-' || n % 20
 from generate_series(1, 30000) as n;
 insert into actions (
     connection, order_id, kind, requested_by, status, due_at, created_at, settled_at
@@ -50,9 +50,10 @@ from generate_series(1, 30000) as n;
 insert into order_history (connection, order_id, to_state, trigger, requested_by, at)
 select 'shop-' || n % 20, to_char(n, 'FM000000'), 'new', 'see', 'marketplace', now()
 from generate_series(1, 30000) as n;
-insert into products (catalog, id, sku, ean, stock, reserved, attributes, updated_at)
+insert into products (catalog, id, sku, ean, name, stock, reserved, attributes, updated_at)
 select
-    'default', 'p' || n, 's' || n, 'e' || n, 1, 0, jsonb_build_object('color', 'c' || n), now()
+    'default', 'p' || n, 's' || n, 'e' || n, 'Boot ' || n, 1, 0,
+    jsonb_build_object('color', 'c' || n), now()
 from generate_series(1, 30000) as n;
 insert into reservations (connection, order_id, catalog, product_id, quantity)
 select 'shop-' || n % 20, to_char(n, 'FM000000'), 'default', 'p' || n, 1
@@ -117,7 +118,13 @@ CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("catalog", "ids_by_sku", ("default", "sku", ["s1", "s2"])),
     ("catalog", "ids_by_ean", ("default", "ean", ["e1", "e2"])),
     ("catalog", "ids_by_attribute", ("default", "color", ["c1", "c2"])),
-    ("catalog", "page", ("default", None, "p5", 50)),
+    ("catalog", "page", ("default", "p5", 50)),
+    ("catalog", "search", ("default", "p12", None, 50)),
+    ("catalog", "search", ("default", "boot 12", "p5", 50)),
+    ("catalog", "catalogs", ()),
+    ("events", "newest", (None, 50)),
+    ("events", "newest", (100, 50)),
+    ("events", "newest_of_subject", ("000001", None, 50, ["default"])),
     ("catalog", "waiting_for", (["default"], ["p200"])),
     ("returns", "lock", (SHOP, IDS)),
     ("returns", "read", (SHOP, IDS)),

@@ -207,7 +207,34 @@ create table products (
 ) with (fillfactor = 80);
 create index products_sku on products (catalog, sku) where sku is not null;
 create index products_ean on products (catalog, ean) where ean is not null;
+create index products_name on products (catalog, lower(name) collate "C")
+    where name is not null;
 create index products_attributes on products using gin (attributes jsonb_path_ops);
+
+create table imports ( -- catalogue files that were uploaded
+    id uuid primary key,
+    catalog text collate "C" not null,
+    file text not null,
+    bytes bigint not null,
+    bytes_read bigint not null default 0,
+    products int not null default 0,
+    changed int not null default 0,
+    bad_lines int not null default 0,
+    asked_by text not null,
+    started_at timestamptz not null,
+    touched_at timestamptz not null, -- by the process that reads the file
+    finished_at timestamptz,
+    error text -- why it ended before the file did
+);
+
+create table import_errors (
+    id bigint generated always as identity primary key,
+    import uuid not null references imports (id) on delete cascade,
+    line int not null,
+    message text not null,
+    text text not null
+);
+create index import_errors_import on import_errors (import, id);
 
 -- Products whose waiting orders are to be decided again. Only ever added to and taken off: a step
 -- that notes a change never waits for one that takes changes off.
