@@ -174,3 +174,20 @@ cross join lateral (
         )
 ) as o
 order by c.id
+
+-- name: waiting
+-- How many orders wait for a person, and how many have a problem; counted up to a limit.
+select
+    (
+        select count(*) from (
+            select from orders where state = 'pending_manual' limit $1
+        ) as pending_rows
+    ) as pending,
+    (
+        select count(*) from (
+            select from orders where problem is not null limit $1
+        ) as problem_rows
+    ) as attention
+
+-- name: changed_at
+select changed_at from orders where order_id = $2 and connection = $1

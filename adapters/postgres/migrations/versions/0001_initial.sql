@@ -61,6 +61,8 @@ create index orders_undecided on orders using gin (identifiers) with (fastupdate
     where state = 'pending_manual' and touched_by is null;
 create index orders_problem on orders (connection, purchased_at desc, order_id)
     where problem is not null;
+create index orders_pending on orders (connection, purchased_at desc, order_id)
+    where state = 'pending_manual';
 
 create table order_history (
     id bigint generated always as identity primary key,
@@ -288,6 +290,21 @@ create table slips ( -- delivery slips, asked for once
     pdf bytea not null,
     fetched_at timestamptz not null,
     primary key (order_id, connection)
+);
+
+create table comments ( -- notes by people, sent nowhere
+    id bigint generated always as identity primary key,
+    connection text collate "C" not null,
+    order_id text collate "C" not null,
+    text text not null,
+    written_by text not null,
+    at timestamptz not null
+);
+create index comments_order on comments (order_id, connection, id);
+
+create table ended_sessions ( -- of the console, logged out before their time
+    id text collate "C" primary key,
+    until timestamptz not null
 );
 
 create table quarantine (

@@ -1,0 +1,29 @@
+"""The console: what people see and touch, served by the daemon itself.
+
+Server-rendered pages with htmx where a whole page would be too much; nothing is fetched from
+elsewhere. Every route passes through `guard`: host, session, CSRF, errors, headers.
+
+A part of the console is a module with `PAGES` (visit.Pages), named in GROUPS below in the order of
+the navigation. A handler takes a Visit and answers with `visit.page(template, title=…, …)`, after
+a POST with `visit.go(path, message)`, or raises visit.Complaint. Templates extend layout.html and
+are made of macros.html; every form that posts starts with `ui.csrf()` or `ui.once()`. Styles and
+scripts are files in static/, linked by `static(name)`: the policy allows none inside pages.
+"""
+
+from aiohttp import web
+
+from daemon.console import login, orders, static_files, stream
+from daemon.console.guard import CONSOLE, Console, guarded
+from daemon.console.rendering import Renderer
+
+GROUPS = (login.PAGES, stream.PAGES, orders.PAGES)
+
+
+def register_console(app: web.Application) -> None:
+    """Add every page, and the files they load, to the daemon's application."""
+    files = static_files.load()
+    app[CONSOLE] = Console(Renderer(files, [group.entry for group in GROUPS if group.entry]))
+    app.router.add_get("/static/{name}", static_files.serving(files))
+    for group in GROUPS:
+        for route in group.routes:
+            app.router.add_route(route.method, route.path, guarded(route))
