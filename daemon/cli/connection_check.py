@@ -1,12 +1,9 @@
 """`spartoo-sync connections test`: whether the API key works."""
 
-from typing import Annotated
-
-import typer
-
 from adapters.ports import AccountRejected, MarketplaceError, Throttled
 from daemon.accounts import BudgetSpent
 from daemon.cli.command import Invocation
+from daemon.cli.connection_names import ConnectionName
 from daemon.cli.output import note, print_json
 from daemon.wiring import Parts
 from statemachine.facts import Refused
@@ -15,7 +12,7 @@ from statemachine.model import ConnectionId
 
 async def check_connection(
     invocation: Invocation,
-    connection: Annotated[str, typer.Argument(metavar="ID", help="Id of the connection.")],
+    connection: ConnectionName,
 ) -> None:
     """Make one cheap call: says whether the key works, is wrong, or the site is not reachable."""
     async with invocation.parts() as parts:

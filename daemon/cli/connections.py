@@ -12,9 +12,11 @@ from adapters.postgres.connections import Connection
 from adapters.postgres.database import Tx
 from daemon.cli.asking import asked_by, command_id, tell
 from daemon.cli.command import Invocation, command
+from daemon.cli.completion import complete_setting
 from daemon.cli.connection_check import check_connection
 from daemon.cli.connection_input import changed_settings, pairs, read_api_key
 from daemon.cli.connection_list import list_connections
+from daemon.cli.connection_names import ConnectionName
 from daemon.cli.output import note, print_json
 from daemon.command_messages import ConnectionSwitch
 from daemon.commands import switch
@@ -35,7 +37,9 @@ group = typer.Typer(
 command(group, "list")(list_connections)
 command(group, "test")(check_connection)
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the connection.")]
+NewId = Annotated[
+    str, typer.Argument(metavar="CONNECTION", help="Its id: letters, digits, hyphens.")
+]
 KeyFile = Annotated[
     Path | None, typer.Option("--api-key-file", metavar="FILE", help="File that holds the API key.")
 ]
@@ -48,14 +52,17 @@ KeyVariable = Annotated[
 @command(group, "add")
 async def add(
     invocation: Invocation,
-    connection: Id,
+    connection: NewId,
     site: Annotated[str, typer.Option(help="Country site: fr, de, es, it, uk …")],
     key_file: KeyFile = None,
     key_variable: KeyVariable = None,
     given: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="A setting, like auto_accept=true; may be repeated."
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting, like auto_accept=true; may be repeated.",
+            autocompletion=complete_setting,
         ),
     ] = None,
 ) -> None:
@@ -80,10 +87,14 @@ async def add(
 @command(group, "set")
 async def change(
     invocation: Invocation,
-    connection: Id,
+    connection: ConnectionName,
     given: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE…", help="Settings; an empty value is the default again."),
+        typer.Argument(
+            metavar="KEY=VALUE…",
+            help="Settings; an empty value is the default again.",
+            autocompletion=complete_setting,
+        ),
     ] = None,
     key_file: KeyFile = None,
     key_variable: KeyVariable = None,
@@ -138,13 +149,13 @@ def settings_document(settings: ConnectionSettings) -> dict[str, object]:
 
 
 @command(group, "activate")
-async def activate(invocation: Invocation, connection: Id) -> None:
+async def activate(invocation: Invocation, connection: ConnectionName) -> None:
     """Activate order synchronization: the daemon looks at it from now on; ends a suspension."""
     await _switch(invocation, connection, "connection.activate", "activated")
 
 
 @command(group, "disable")
-async def disable(invocation: Invocation, connection: Id) -> None:
+async def disable(invocation: Invocation, connection: ConnectionName) -> None:
     """Disable a connection: nothing is polled or sent, its pending work waits."""
     await _switch(invocation, connection, "connection.disable", "disabled")
 
