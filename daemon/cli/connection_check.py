@@ -1,10 +1,7 @@
 """`spartoo-sync connections test`: whether the API key works."""
 
-from typing import Annotated
-
-import typer
-
 from daemon.cli.command import Invocation
+from daemon.cli.connection_names import ConnectionName
 from daemon.cli.output import note, print_json
 from daemon.connection_check import check_connection
 from statemachine.model import ConnectionId
@@ -12,7 +9,7 @@ from statemachine.model import ConnectionId
 
 async def test_connection(
     invocation: Invocation,
-    connection: Annotated[str, typer.Argument(metavar="ID", help="Id of the connection.")],
+    connection: ConnectionName,
 ) -> None:
     """Make one cheap call: says whether the key works, is wrong, or the site is not reachable."""
     async with invocation.parts() as parts:

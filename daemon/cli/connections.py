@@ -9,9 +9,11 @@ import typer
 from adapters.postgres.connections import Connection
 from daemon.cli.asking import asked_by, command_id, tell
 from daemon.cli.command import Invocation, command
+from daemon.cli.completion import complete_setting
 from daemon.cli.connection_check import test_connection
 from daemon.cli.connection_input import ask_api_key, pairs
 from daemon.cli.connection_list import list_connections
+from daemon.cli.connection_names import ConnectionName
 from daemon.cli.output import note, print_json
 from daemon.command_messages import ConnectionSwitch
 from daemon.connection_changes import add_connection, change_connection, read_settings
@@ -31,7 +33,9 @@ group = typer.Typer(
 command(group, "list")(list_connections)
 command(group, "test")(test_connection)
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the connection.")]
+NewId = Annotated[
+    str, typer.Argument(metavar="CONNECTION", help="Its id: letters, digits, hyphens.")
+]
 KeyFile = Annotated[
     Path | None, typer.Option("--api-key-file", metavar="FILE", help="File that holds the API key.")
 ]
@@ -44,14 +48,17 @@ KeyVariable = Annotated[
 @command(group, "add")
 async def add(
     invocation: Invocation,
-    connection: Id,
+    connection: NewId,
     site: Annotated[str, typer.Option(help="Country site: fr, de, es, it, uk …")],
     key_file: KeyFile = None,
     key_variable: KeyVariable = None,
     given: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="A setting, like auto_accept=true; may be repeated."
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting, like auto_accept=true; may be repeated.",
+            autocompletion=complete_setting,
         ),
     ] = None,
 ) -> None:
@@ -70,10 +77,14 @@ async def add(
 @command(group, "set")
 async def change(
     invocation: Invocation,
-    connection: Id,
+    connection: ConnectionName,
     given: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE…", help="Settings; an empty value is the default again."),
+        typer.Argument(
+            metavar="KEY=VALUE…",
+            help="Settings; an empty value is the default again.",
+            autocompletion=complete_setting,
+        ),
     ] = None,
     key_file: KeyFile = None,
     key_variable: KeyVariable = None,
@@ -105,13 +116,13 @@ def settings_document(settings: ConnectionSettings) -> dict[str, object]:
 
 
 @command(group, "activate")
-async def activate(invocation: Invocation, connection: Id) -> None:
+async def activate(invocation: Invocation, connection: ConnectionName) -> None:
     """Activate order synchronization: the daemon looks at it from now on; ends a suspension."""
     await _switch(invocation, connection, "connection.activate", "activated")
 
 
 @command(group, "disable")
-async def disable(invocation: Invocation, connection: Id) -> None:
+async def disable(invocation: Invocation, connection: ConnectionName) -> None:
     """Disable a connection: nothing is polled or sent, its pending work waits."""
     await _switch(invocation, connection, "connection.disable", "disabled")
 

@@ -1,7 +1,7 @@
 """`spartoo-sync quarantine`: orders and returns that cannot be read."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import RenderableType
@@ -15,6 +15,7 @@ from adapters.postgres.quarantine import Quarantined
 from adapters.postgres.returns import IN_QUARANTINE
 from daemon.cli.asking import NO_DAEMON, asked_by, daemon_runs, known_connection
 from daemon.cli.command import Invocation, command
+from daemon.cli.connection_names import OfConnection
 from daemon.cli.order_list import Cursor, Limit
 from daemon.cli.order_names import OrderName
 from daemon.cli.output import facts, note, plain, print_json, show, table
@@ -35,7 +36,7 @@ group = typer.Typer(
 @command(group, "list")
 async def list_entries(
     invocation: Invocation,
-    connection: Annotated[str | None, typer.Option(help="Of this connection only.")] = None,
+    connection: OfConnection = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> None:

@@ -20,6 +20,7 @@ from daemon.console.connections import page_of
 from daemon.console.visit import Complaint, Pages, Visit
 from statemachine.connection import ConnectionSettings
 from statemachine.facts import Refused
+from statemachine.model import ConnectionId
 
 PAGES = Pages()
 ADD = "/connections/_add"  # no connection's id begins so
@@ -52,10 +53,10 @@ async def form(visit: Visit) -> web.Response:
 async def test(visit: Visit) -> web.Response:
     """Try the key that was typed; nothing is kept."""
     works, told = await _tried(visit)
-    values = {"works": works, "told": told}
     if visit.by_htmx:
-        return visit.fragment("connections/tested.html", **values)
-    return await _page(visit, settings_form.typed(visit.form), tested=values)
+        return visit.fragment("connections/tested.html", works=works, told=told)
+    tested = {"works": works, "told": told}
+    return await _page(visit, settings_form.typed(visit.form), tested=tested)
 
 
 @PAGES.post(ADD + "/{marketplace}/{site}")
@@ -80,7 +81,7 @@ async def add(visit: Visit) -> web.Response:
     except Refused as refused:
         return await _page(visit, given, [WrongSetting("active", refused.message, "")], status=409)
     told = "added and active: it is looked at now" if settings.active else "added; not active yet"
-    return visit.go(page_of(_id(settings)), f"{settings.id} is {told}.")
+    return visit.go(page_of(ConnectionId(settings.id)), f"{settings.id} is {told}.")
 
 
 async def _tried(visit: Visit) -> tuple[bool, str]:
@@ -158,7 +159,3 @@ def _chosen(visit: Visit) -> tuple[str, MarketplaceKind, str]:
     if site not in kind.sites:
         raise Complaint(404, f"{kind.name} has no site {site}.")
     return name, kind, site
-
-
-def _id(settings: ConnectionSettings) -> store.ConnectionId:
-    return store.ConnectionId(settings.id)

@@ -99,9 +99,7 @@ async def _carry_out(
     return _back(visit, connection, told)
 
 
-def _back(
-    visit: Visit, connection: ConnectionId, told: str, *, kind: str = "good"
-) -> web.Response:
+def _back(visit: Visit, connection: ConnectionId, told: str, *, kind: str = "good") -> web.Response:
     """To the page the form stood on: the grid or the connection."""
     path = "/connections" if visit.text("back") == "grid" else page_of(connection)
     return visit.go(path, told, kind=kind)
