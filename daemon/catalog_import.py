@@ -1,7 +1,7 @@
 """A file of products into the database, batch by batch, with a report of what became of it."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,8 @@ from daemon.transactions import in_transaction
 from daemon.wiring import utc_now
 from statemachine.facts import Refused
 from statemachine.model import CatalogId, ProductUpdate
+
+AfterBatch = Callable[[Sequence[LineError]], Awaitable[None]]  # given those of the batch
 
 _BATCH = 500
 _SHOWN_ERRORS = 20
@@ -28,11 +30,10 @@ class Imported:
     bad_lines: int = 0
     first_errors: list[LineError] = field(default_factory=list)
 
-    def note_error(self, error: LineError) -> None:
-        """Count it; keep it if it is among the first."""
-        self.bad_lines += 1
-        if len(self.first_errors) < _SHOWN_ERRORS:
-            self.first_errors.append(error)
+    def note_errors(self, errors: Sequence[LineError]) -> None:
+        """Count them; keep the first."""
+        self.bad_lines += len(errors)
+        self.first_errors += errors[: _SHOWN_ERRORS - len(self.first_errors)]
 
 
 async def import_file(
@@ -42,7 +43,7 @@ async def import_file(
     imported: Imported,
     *,
     progress: Callable[[int], None] | None = None,
-    on_error: Callable[[LineError], None] | None = None,
+    after_batch: AfterBatch | None = None,
 ) -> None:
     """Store the file's products, a batch a transaction; `imported` counts what is kept meanwhile.
 
@@ -50,18 +51,17 @@ async def import_file(
     """
     items = read_catalog(file, progress)
     while batch := await asyncio.to_thread(_take, items):
-        for item in batch:
-            if isinstance(item, LineError):
-                imported.note_error(item)
-                if on_error is not None:
-                    on_error(item)
+        errors = [item for item in batch if isinstance(item, LineError)]
         products = [item for item in batch if not isinstance(item, LineError)]
         try:
             imported.changed += await _store(database, catalog, products)
+            imported.products += len(products)
+            imported.note_errors(errors)
+            if after_batch is not None:
+                await after_batch(errors)
         except PostgresError as error:
             kept = f"{imported.products} products are kept; import the file again to go on"
             raise Refused("import_stopped", f"{error}; {kept}") from error
-        imported.products += len(products)
 
 
 def _take(items: Iterator[ProductUpdate | LineError]) -> list[ProductUpdate | LineError]:

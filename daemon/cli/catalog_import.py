@@ -1,6 +1,6 @@
 """`spartoo-sync catalog import`: a file of products into the database, batch by batch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from adapters.catalog import LineError
 from adapters.postgres.database import Database
-from daemon.catalog_import import Imported, import_file
+from daemon.catalog_import import AfterBatch, Imported, import_file
 from daemon.cli.catalog_names import CatalogName
 from daemon.cli.command import Invocation
 from daemon.cli.output import console, note, print_json
@@ -36,8 +36,8 @@ async def import_catalog(
     """
     imported = Imported()
     async with invocation.parts() as parts:
-        with _progress(file) as told, _error_file(errors) as note_error:
-            await _import(parts.database, CatalogId(catalog), file, imported, told, note_error)
+        with _progress(file) as told, _error_file(errors) as write_errors:
+            await _import(parts.database, CatalogId(catalog), file, imported, told, write_errors)
     _tell(invocation, file, imported, errors)
 
 
@@ -47,10 +47,12 @@ async def _import(
     file: Path,
     imported: Imported,
     progress: Callable[[int], None] | None,
-    on_error: Callable[[LineError], None] | None,
+    after_batch: AfterBatch | None,
 ) -> None:
     try:
-        await import_file(database, catalog, file, imported, progress=progress, on_error=on_error)
+        await import_file(
+            database, catalog, file, imported, progress=progress, after_batch=after_batch
+        )
     except Refused as error:
         raise Refused(error.code, f"{file}: {error.message}") from error
 
@@ -69,17 +71,17 @@ def _progress(file: Path) -> Iterator[Callable[[int], None] | None]:
 
 
 @contextmanager
-def _error_file(path: Path | None) -> Iterator[Callable[[LineError], None] | None]:
+def _error_file(path: Path | None) -> Iterator[AfterBatch | None]:
     """Writes down each unreadable line, if so wished."""
     if path is None:
         yield None
         return
     with path.open("w", encoding="utf-8") as written:
 
-        def note_error(error: LineError) -> None:
-            written.write(f"{error.report}\n")
+        async def write_errors(errors: Sequence[LineError]) -> None:
+            written.writelines(f"{error.report}\n" for error in errors)
 
-        yield note_error
+        yield write_errors
 
 
 def _tell(invocation: Invocation, file: Path, imported: Imported, errors: Path | None) -> None:

@@ -56,13 +56,13 @@ async def test(visit: Visit) -> web.Response:
     if visit.by_htmx:
         return visit.fragment("connections/tested.html", works=works, told=told)
     tested = {"works": works, "told": told}
-    return await _page(visit, settings_form.typed(visit.form), tested=tested)
+    return await _page(visit, settings_form.typed(visit), tested=tested)
 
 
 @PAGES.post(ADD + "/{marketplace}/{site}")
 async def add(visit: Visit) -> web.Response:
     """Keep it, activated if so wished and the plan allows it."""
-    given = settings_form.typed(visit.form)
+    given = settings_form.typed(visit)
     wrong: list[WrongSetting] = []
     try:
         settings = read_settings(_values(visit, given))
@@ -86,7 +86,7 @@ async def add(visit: Visit) -> web.Response:
 
 async def _tried(visit: Visit) -> tuple[bool, str]:
     """Whether the key works, in words."""
-    given = settings_form.typed(visit.form)
+    given = settings_form.typed(visit)
     try:
         known = {key: given[key] for key in _TRIED} | _site(visit)
         settings = read_settings(known)

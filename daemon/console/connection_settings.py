@@ -31,7 +31,7 @@ async def show(visit: Visit) -> web.Response:
 async def save(visit: Visit) -> web.Response:
     """Change it; what cannot be taken is said at its field, and nothing is changed."""
     health = await known_health(visit)
-    given = settings_form.typed(visit.form)
+    given = settings_form.typed(visit)
     try:
         key = visit.text("api_key")
         await change_connection(

@@ -1,7 +1,5 @@
 """Connections: the grid with their health, looking now, switching on and off, trying the key."""
 
-from datetime import date
-
 from aiohttp import web
 
 from adapters.postgres.connections import Connection
@@ -9,6 +7,7 @@ from adapters.postgres.errors import UnknownConnection
 from adapters.registry import MARKETPLACES
 from daemon.connection_check import check_connection
 from daemon.connection_health import Health, every_health, health_of
+from daemon.console.addresses import named, place
 from daemon.console.visit import Complaint, Entry, Pages, Visit
 from daemon.plan import plan_usage
 from daemon.wiring import utc_now
@@ -106,8 +105,8 @@ def _back(visit: Visit, connection: ConnectionId, told: str, *, kind: str = "goo
 
 
 def page_of(connection: ConnectionId) -> str:
-    """Where a connection is shown; its id needs no quoting."""
-    return f"/connections/{connection}"
+    """Where a connection is shown."""
+    return place("/connections", connection)
 
 
 async def known(visit: Visit) -> Connection:
@@ -117,18 +116,9 @@ async def known(visit: Visit) -> Connection:
 
 async def known_health(visit: Visit) -> Health:
     """The connection the address names and how it stands. Raises Complaint."""
-    connection = ConnectionId(visit.request.match_info["id"])
+    connection = ConnectionId(named(visit, "id"))
     try:
         async with visit.connection() as conn:
             return await health_of(conn, connection)
     except UnknownConnection:
         raise Complaint(404, f"There is no connection {connection}.") from None
-
-
-def is_date(text: str) -> bool:
-    """True for a day as date fields send it."""
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True

@@ -6,11 +6,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from multidict import MultiDictProxy
 from pydantic.fields import FieldInfo
 
 from adapters.registry import MARKETPLACES
 from daemon.connection_changes import WrongSetting, WrongSettings
+from daemon.console.visit import Visit
 from statemachine.connection import ConnectionSettings, PriceAttribute, SyncedWhen, SyncLevel
 
 FIXED = ("id", "marketplace")
@@ -196,13 +196,9 @@ def duration(value: timedelta) -> str:
     return f"{seconds:g}s"
 
 
-def typed(form: MultiDictProxy[Any]) -> dict[str, str]:
+def typed(visit: Visit) -> dict[str, str]:
     """What was typed into the form, by setting; a box that is not ticked is "" too."""
-    given = {}
-    for key in ConnectionSettings.model_fields:
-        value = form.get(key, "")
-        given[key] = value.strip() if isinstance(value, str) else ""
-    return given
+    return {key: visit.text(key) for key in ConnectionSettings.model_fields}
 
 
 def changes(given: Mapping[str, str]) -> dict[str, Any]:
