@@ -31,6 +31,10 @@ class Health:
         """A look that did not succeed last time."""
         return next((look for look in self.looks if look.error is not None), None)
 
+    def look(self, kind: str) -> LookState | None:
+        """One of its looks; None before it was ever to be made."""
+        return next((look for look in self.looks if look.look == kind), None)
+
     def document(self) -> dict[str, Any]:
         """All of it but the key, for programs."""
         connection = self.connection

@@ -12,11 +12,40 @@ scripts are files in static/, linked by `static(name)`: the policy allows none i
 
 from aiohttp import web
 
-from daemon.console import login, orders, static_files, stream
+from daemon.console import (
+    catalogue,
+    catalogue_import,
+    connection_add,
+    connection_settings,
+    connections,
+    events,
+    login,
+    orders,
+    quarantine,
+    returns,
+    static_files,
+    stream,
+    what_if,
+)
+from daemon.console.catalogue_import import register_imports
 from daemon.console.guard import CONSOLE, Console, guarded
 from daemon.console.rendering import Renderer
+from daemon.console.what_if import register_what_if
 
-GROUPS = (login.PAGES, stream.PAGES, orders.PAGES)
+GROUPS = (
+    login.PAGES,
+    stream.PAGES,
+    orders.PAGES,
+    returns.PAGES,
+    connection_add.PAGES,
+    connections.PAGES,
+    connection_settings.PAGES,
+    catalogue.PAGES,
+    catalogue_import.PAGES,
+    what_if.PAGES,
+    quarantine.PAGES,
+    events.PAGES,
+)
 
 
 def register_console(app: web.Application) -> None:
@@ -24,6 +53,8 @@ def register_console(app: web.Application) -> None:
     files = static_files.load()
     app[CONSOLE] = Console(Renderer(files, [group.entry for group in GROUPS if group.entry]))
     app.router.add_get("/static/{name}", static_files.serving(files))
+    register_imports(app)
+    register_what_if(app)
     for group in GROUPS:
         for route in group.routes:
             app.router.add_route(route.method, route.path, guarded(route))

@@ -18,6 +18,7 @@ from statemachine.returns import TRANSITIONS, ReturnTrigger
 PAGES = Pages(Entry("Returns", "/returns"))
 
 _FILTERS = ("connection", "state", "order", "attention")
+_ALL = ("", "All")
 _POSSIBLE = {trigger: states for trigger, states, _ in TRANSITIONS}
 
 
@@ -42,8 +43,8 @@ async def grid(visit: Visit) -> web.Response:
         returns=page.items,
         filters=filters,
         filtered=bool(kept),
-        states=list(ReturnState),
-        connections=[connection.id for connection in known],
+        states=[_ALL, *((state, state) for state in ReturnState)],
+        connections=[_ALL, *((connection.id, connection.id) for connection in known)],
         first=listed("/returns", kept) if visit.text("cursor") else None,
         next=listed("/returns", {**kept, "cursor": page.next_cursor}) if page.next_cursor else None,
     )
