@@ -12,11 +12,26 @@ scripts are files in static/, linked by `static(name)`: the policy allows none i
 
 from aiohttp import web
 
-from daemon.console import login, orders, static_files, stream
+from daemon.console import (
+    login,
+    order_acts,
+    order_bulk,
+    order_page,
+    orders,
+    static_files,
+    stream,
+)
 from daemon.console.guard import CONSOLE, Console, guarded
 from daemon.console.rendering import Renderer
 
-GROUPS = (login.PAGES, stream.PAGES, orders.PAGES)
+GROUPS = (
+    login.PAGES,
+    stream.PAGES,
+    orders.PAGES,
+    order_bulk.PAGES,
+    order_page.PAGES,
+    order_acts.PAGES,
+)
 
 
 def register_console(app: web.Application) -> None:
