@@ -9,9 +9,9 @@ from statemachine.model import OrderState
 from statemachine.order import FINAL, TRANSITIONS
 
 WIDTH, STEP, TOP = 320, 54, 8
-BOX_WIDTH, BOX_HEIGHT = 118, 28
-LEFT, RIGHT = 66, WIDTH - BOX_WIDTH - 2
-BEND = 17  # how much further out each longer way round goes
+BOX_WIDTH, BOX_HEIGHT = 106, 28
+LEFT, RIGHT = 48, WIDTH - BOX_WIDTH - 2
+BEND = 13  # how much further out each longer way round goes
 
 
 @dataclass(frozen=True, slots=True)
