@@ -148,13 +148,20 @@ async def _visit(
         if route.upload:
             upload, given = await _upload(request, given)
         else:
-            form = await request.post()
+            form = await _form(request)
             given = given or str(form.get(CSRF_FIELD, ""))
         if not session.expects(given or ""):
             raise Complaint(
                 403, "This page is too old to be sent. Nothing was changed: reload it, then again."
             )
     return Visit(request, parts, renderer, session, logged_in, form, upload)
+
+
+async def _form(request: web.Request) -> MultiDictProxy[Any]:
+    try:
+        return await request.post()
+    except ValueError as error:
+        raise Complaint(400, "The form could not be read: it is not text in UTF-8.") from error
 
 
 async def _upload(request: web.Request, given: str | None) -> tuple[MultipartReader, str | None]:

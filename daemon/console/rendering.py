@@ -37,6 +37,7 @@ class Renderer:
             "age": age,
             "amount": amount,
             "moment": moment,
+            "pair": lambda code: (code, str(code).replace("_", " ")),
             "part": lambda text: quote(str(text), safe=""),
             "words": lambda code: str(code).replace("_", " "),
         }

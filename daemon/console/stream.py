@@ -54,7 +54,7 @@ async def _send(visit: Visit) -> web.StreamResponse:
     stop = visit.request.app[READINESS].stop
     loop = asyncio.get_running_loop()
     end, beat = loop.time() + LIFE_SECONDS, loop.time()
-    known = _Known()
+    known = _Known(changed_at=_moment(visit.text("at")))
     await response.write(b"retry: 2000\n\n")
     try:
         while not stop.is_set() and loop.time() < end and _there(visit.request):
@@ -68,6 +68,13 @@ async def _send(visit: Visit) -> web.StreamResponse:
     except (ConnectionError, PostgresError):
         pass  # the browser left, or comes again once the database is back
     return response
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
 
 
 def _there(request: web.Request) -> bool:

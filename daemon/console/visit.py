@@ -118,7 +118,15 @@ class Visit:
         """A field of the form or, on a GET, of the query; "" without it."""
         fields = self.form if self.request.method == "POST" else self.request.query
         value = fields.get(name, "")
-        return value.strip() if isinstance(value, str) else ""
+        return _storable(value) if isinstance(value, str) else ""
+
+    def texts(self, name: str) -> list[str]:
+        """Every field of that name of the form."""
+        return [_storable(value) for value in self.form.getall(name, []) if isinstance(value, str)]
+
+    def part(self, name: str) -> str:
+        """A part of the path."""
+        return _storable(self.request.match_info[name])
 
     async def page(
         self, template: str, *, title: str, status: int = 200, **values: Any
@@ -160,6 +168,11 @@ class Visit:
         error = reply.get("error") or {}
         told = error.get("message") or reply.get("note", "")
         return Outcome(reply["status"], error.get("code", ""), told)
+
+
+def _storable(text: str) -> str:
+    """The text as PostgreSQL can hold it, without the spaces around it."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode().strip()
 
 
 def _refusal(refused: Refused) -> Outcome:

@@ -50,6 +50,53 @@
     if (question && !window.confirm(question)) event.preventDefault();
   }, true);
 
+  /* The same page again; parts of it, by id, put in the place of those shown. One at a time: what
+     is asked for meanwhile is done once more after it. */
+  let refreshing = null;
+  let again = false;
+  async function refresh(ids) {
+    if (refreshing) {
+      again = true;
+      return refreshing;
+    }
+    refreshing = (async () => {
+      let fine;
+      do {
+        again = false;
+        fine = await replaceParts(ids);
+      } while (again);
+      return fine;
+    })();
+    try {
+      return await refreshing;
+    } finally {
+      refreshing = null;
+    }
+  }
+
+  async function replaceParts(ids) {
+    let response;
+    try {
+      response = await fetch(location.href, { headers: { Accept: "text/html" } });
+    } catch {
+      return false; // the stream tells when it is back
+    }
+    if (response.redirected) location.reload();
+    if (!response.ok || response.redirected) return false;
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    for (const id of ids) {
+      const old = document.getElementById(id);
+      const fresh = page.getElementById(id);
+      if (!old || !fresh) continue;
+      const focused = old.contains(document.activeElement) && document.activeElement.getAttribute("href");
+      times(fresh);
+      old.replaceWith(document.adoptNode(fresh));
+      window.htmx?.process(fresh);
+      if (focused) fresh.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    }
+    return true;
+  }
+
   /* One stream a visible page: `console:standing`, `console:orders` and `console:order` are what
      pages listen to. A hidden page has none, and catches up when it is seen again. */
   let stream = null;
@@ -72,7 +119,7 @@
     if (place && place.innerHTML !== event.detail) htmx.swap(place, event.detail, { swapStyle: "innerHTML" });
   });
 
-  window.consoleUi = { times, toast };
+  window.consoleUi = { times, toast, refresh };
   document.addEventListener("visibilitychange", () => (document.hidden ? leave() : listen()));
   window.addEventListener("pagehide", leave);
   times(document);
