@@ -9,6 +9,4 @@
     );
     window.consoleUi.refresh(["order-head", "order-aside", ...(typed ? [] : ["order-tab"])]);
   });
-
-  if (location.hash === "#ship") document.getElementById("f-tracking_number")?.focus();
 })();

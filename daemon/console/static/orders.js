@@ -46,11 +46,9 @@
   }
 
   function act(button) {
-    const form = document.getElementById("bulk");
-    if (!form) return;
     const row = rowOf(cursor);
     if (!chosen.size && row) pick(row, true);
-    if (chosen.size) form.requestSubmit(document.getElementById(button));
+    if (chosen.size) document.getElementById(button)?.click(); // not requestSubmit: htmx goes by the click
   }
 
   const keys = {
@@ -59,7 +57,7 @@
     x: () => { const row = rowOf(cursor); if (row) pick(row, !chosen.has(cursor)); },
     a: () => act("accept"),
     r: () => act("refuse"),
-    s: () => { const row = rowOf(cursor); if (row) location.assign(`${row.dataset.href}/shipments#ship`); },
+    s: () => { const row = rowOf(cursor); if (row) location.assign(`${row.dataset.href}/shipments#f-tracking_number`); },
     "/": () => document.getElementById("f-text").focus(),
     "?": () => document.getElementById("help").showModal(),
     Escape: () => { chosen.clear(); show(); },
