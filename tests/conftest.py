@@ -7,6 +7,7 @@ pytest.register_assert_rewrite("tests.fixtures")
 pytest_plugins = [
     "tests.fixtures.browser",
     "tests.fixtures.cli",
+    "tests.fixtures.console",
     "tests.fixtures.postgres",
     "tests.fixtures.rabbitmq",
     "tests.fixtures.system",
