@@ -25,7 +25,8 @@ def possible(order: Order, settings: ConnectionSettings) -> frozenset[str]:
 def _of_undecided(order: Order) -> set[str]:
     if order.waits_for(ActionKind.CANCEL):
         return set()
-    return {"refuse"} if order.waits_for(ActionKind.ACCEPT) else {"accept", "refuse"}
+    asked = {"accept": ActionKind.ACCEPT, "refuse": ActionKind.SHIP}
+    return {name for name, kind in asked.items() if not order.waits_for(kind)}
 
 
 def _of_shipped(order: Order) -> set[str]:

@@ -7,7 +7,8 @@ pytest.register_assert_rewrite("tests.fixtures")
 pytest_plugins = [
     "tests.fixtures.browser",
     "tests.fixtures.cli",
-    "tests.fixtures.console_visitor",
+    "tests.fixtures.console",
+    "tests.fixtures.merchant",
     "tests.fixtures.postgres",
     "tests.fixtures.rabbitmq",
     "tests.fixtures.system",

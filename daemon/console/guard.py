@@ -131,7 +131,8 @@ async def _session(request: web.Request, parts: Parts) -> Session | None:
 def _to_login(request: web.Request) -> web.Response:
     if request.headers.get("HX-Request") == "true":
         return web.Response(status=401, headers={"HX-Redirect": "/login"})
-    if request.method == "GET" and "text/html" in request.headers.get("Accept", "text/html"):
+    streams = "text/event-stream" in request.headers.get("Accept", "")
+    if request.method == "GET" and not streams:
         target = quote(request.path_qs, safe="")
         return web.Response(status=303, headers={"Location": f"/login?next={target}"})
     raise Complaint(401, "You are logged out. Nothing was changed: log in, then do it again.")

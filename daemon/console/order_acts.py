@@ -9,7 +9,7 @@ from adapters.ports import MarketplaceError
 from adapters.postgres import comments
 from adapters.postgres.comments import Comment
 from daemon.accounts import BudgetSpent
-from daemon.console.order_page import opened
+from daemon.console.order_page import opened, show_tab
 from daemon.console.orders import order_path, path_of
 from daemon.console.visit import BY, Complaint, Outcome, Pages, Visit
 from daemon.slips import delivery_slip
@@ -62,6 +62,8 @@ async def ship(visit: Visit) -> web.Response:
     else:
         fields["parcels"] = [parcel | {"items": items}]
     outcome = await visit.carry_out(fields)
+    if outcome.refused:
+        return await show_tab(visit, "shipments", status=409, refused=outcome)
     said = "The parcel is kept; Spartoo is told once every unit is in one."
     if outcome.status == "queued":
         said = "Spartoo is told that it is shipped."

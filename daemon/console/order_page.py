@@ -15,7 +15,7 @@ from adapters.postgres.database import Conn
 from daemon.cli.order_why import in_words
 from daemon.console.order_diagram import diagram
 from daemon.console.orders import order_path
-from daemon.console.visit import Complaint, Pages, Visit
+from daemon.console.visit import Complaint, Outcome, Pages, Visit
 from daemon.slips import WITHOUT_SLIP
 from statemachine.events import order_document
 from statemachine.model import Check, ConnectionId, Order, OrderId, Return, ReturnState
@@ -139,7 +139,7 @@ TABS: dict[str, More] = {
 @PAGES.get("/orders/{connection}/{order_id}")
 async def general(visit: Visit) -> web.Response:
     """The order's first tab."""
-    return await _tab(visit, "general")
+    return await show_tab(visit, "general")
 
 
 @PAGES.get("/orders/{connection}/{order_id}/{tab}")
@@ -148,10 +148,13 @@ async def tab(visit: Visit) -> web.Response:
     name = visit.part("tab")
     if name not in TABS:
         raise Complaint(404, f"An order has no tab {name}.")
-    return await _tab(visit, name)
+    return await show_tab(visit, name)
 
 
-async def _tab(visit: Visit, name: str) -> web.Response:
+async def show_tab(
+    visit: Visit, name: str, *, status: int = 200, refused: Outcome | None = None
+) -> web.Response:
+    """One tab; `refused` is what became of its form, whose fields keep what was typed."""
     async with visit.connection() as conn:
         found = await opened(visit, conn)
         order = found.order
@@ -167,6 +170,8 @@ async def _tab(visit: Visit, name: str) -> web.Response:
     return await visit.page(
         f"orders/tabs/{name}.html",
         title=f"Order {order.id}",
+        status=status,
+        refused=refused,
         order=order,
         settings=found.connection.settings,
         returns=found.returns,

@@ -66,6 +66,9 @@ from generate_series(1, 30000) as n;
 insert into communications (connection, order_id, service, result, summary, at)
 select 'shop-' || n % 20, to_char(n, 'FM000000'), 'xml_maj_orders', '1', 'accept', now()
 from generate_series(1, 30000) as n;
+insert into comments (connection, order_id, text, written_by, at)
+select 'shop-' || n % 20, to_char(n, 'FM000000'), 'called back', 'ada', now()
+from generate_series(1, 30000) as n;
 insert into commands (id, command, body, reply)
 select
     n, 'order.accept',
@@ -86,6 +89,7 @@ BIG = {
     "returns",
     "return_history",
     "stock_pushes",
+    "comments",
     "communications",
     "commands",
 }
@@ -109,6 +113,9 @@ CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("orders", "oldest_open", (SHOP,)),
     ("orders", "history", (SHOP, "000001")),
     ("orders", "oldest_pending", ()),
+    ("orders", "waiting", (10_000,)),
+    ("orders", "changed_at", (SHOP, "000001")),
+    ("orders", "page", (None, "pending_manual", None, None, None, None, *NOTHING, 50)),
     ("orders", "page", (SHOP, *NOTHING, None, None, *NOTHING, 50)),
     ("orders", "page", (None, *NOTHING, None, None, *NOTHING, 50)),
     ("orders", "page", (SHOP, None, None, None, None, True, *NOTHING, 50)),
@@ -143,6 +150,7 @@ CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("stock_pushes", "postpone", (SHOP, "default", ["p1"], [1], NOW, "no answer")),
     ("stock_pushes", "told", ("default", ["p1", "p2"])),
     ("stock_pushes", "pending", ()),
+    ("comments", "of_order", (SHOP, "000001")),
     ("communications", "of_order", (SHOP, "000001", 500)),
 ]
 
