@@ -101,6 +101,15 @@ def test_the_same_number_again_adds_nothing() -> None:
     assert (story.last.answer, story.last.touched) == ("done", False)
 
 
+def test_parcels_of_the_whole_order_are_told_with_the_shipment() -> None:
+    story = reach(S.SYNCED).does(ship())
+    assert event_types(story) == []
+    story.does(ActionCarriedOut(SHIP, "store"))
+    assert event_types(story) == ["order.shipped"]
+    (shipment,) = story.last.events[0].data["order"]["shipments"]
+    assert shipment.tracking_number == "T-1"
+
+
 def test_another_number_after_shipping_corrects_the_record() -> None:
     story = reach(S.SYNCED).does(ship()).does(ActionCarriedOut(SHIP, "store"))
     story.does(ship(Parcel("T-2", "GLS")))
