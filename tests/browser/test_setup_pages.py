@@ -143,7 +143,8 @@ async def test_a_catalogue_is_imported_with_its_bad_line_reported(
         {"name": "paper.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"}
     )
     await page.get_by_role("button", name="Import").click()
-    await expect(page.locator("#toast")).to_contain_text("name it")  # said without a reload
+    await expect(page.locator("#toast")).to_contain_text("name the file .csv")  # not reloaded
+    assert "415" in person.complaints.pop()  # htmx says so too
 
 
 async def test_what_if_answers_in_numbers_bars_and_links(offline: System, person: Person) -> None:
