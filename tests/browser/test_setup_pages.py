@@ -121,7 +121,7 @@ async def test_a_catalogue_is_imported_with_its_bad_line_reported(
     await page.get_by_role("button", name="Import").click()
     await page.wait_for_url("**/catalogue/imports/*")
     told = page.locator("#progress .notice")
-    await expect(told).to_contain_text("4999 products are kept. 1 lines could not be read")
+    await expect(told).to_contain_text("4,999 products are kept. 1 line could not be read")
     await expect(page.locator("#progress tbody tr")).to_contain_text("stock = 'many'")
     async with page.expect_download() as downloading:
         await page.get_by_role("link", name="Download the report").click()

@@ -133,7 +133,7 @@ async def test_a_file_of_every_kind_is_taken_in(
     merchant: Merchant, db: Database, name: str
 ) -> None:
     page = await imported(merchant, name, GOOD[name], catalog="shop-2")
-    assert "All 2 products are kept" in page.said
+    assert "Every line was read: 2 products are kept" in page.said
     found = await products(db, "shop-2")
     assert [(p.id, p.stock) for p in found.values()] == [("p1", 3), ("p2", 4)]
     assert found["p1"].sku == "s1"
@@ -183,7 +183,7 @@ async def test_a_file_that_is_not_what_it_says_changes_nothing(
     page = await imported(merchant, name, content)
     assert said in page.said
     assert "/tmp" not in page.text
-    assert "All 0 products" not in page.said
+    assert "Every line was read" not in page.said
     assert "Nothing was changed" in page.said
     assert await products(db) == {}
 
@@ -192,13 +192,13 @@ async def test_a_csv_with_the_name_of_json_lines_is_bad_line_by_line(
     merchant: Merchant, db: Database
 ) -> None:
     page = await imported(merchant, "shoes.jsonl", b"id,stock\np1,3\n" + b'{"id": "p2"}\n')
-    assert "1 products are kept. 2 lines could not be read" in page.said
+    assert "1 product is kept. 2 lines could not be read" in page.said
     assert list(await products(db)) == ["p2"]
 
 
 async def test_xml_that_breaks_off_keeps_what_came_before(merchant: Merchant, db: Database) -> None:
     page = await imported(merchant, "cut.xml", b"<catalog><product><id>p1</id></product><prod")
-    assert "1 products are kept. 1 lines could not be read" in page.said
+    assert "1 product is kept. 1 line could not be read" in page.said
     assert list(await products(db)) == ["p1"]
 
 
@@ -224,7 +224,7 @@ async def test_what_is_too_large_is_refused_and_leaves_no_file(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     lines = b"id\n" + b"".join(b"p%06d\n" % n for n in range(30_000))
     fits = await imported(merchant, "fits.csv", lines)
-    assert "All 30000 products" in fits.said
+    assert "Every line was read: 30,000 products" in fits.said
     page = await merchant.upload(IMPORT, "large.csv", lines + lines[:100_000])
     assert page.status == 413
     assert "Nothing was changed" in page.said
@@ -265,7 +265,7 @@ async def test_few_files_are_read_at_once(merchant: Merchant, db: Database) -> N
         assert third.status == 503
         assert "Wait until one is done" in third.said
     for page in held:
-        assert "products are kept" in (await over(merchant, page.path)).said
+        assert "1 product is kept" in (await over(merchant, page.path)).said
     assert list(await products(db)) == ["p1"]
 
 
@@ -283,7 +283,7 @@ async def test_an_import_whose_daemon_ended_is_shown_as_stopped(
 async def test_of_very_many_bad_lines_the_first_are_kept(merchant: Merchant, db: Database) -> None:
     content = b"id,stock\n" + b"p,x\n" * (MOST_ERRORS + 600)
     page = await imported(merchant, "bad.csv", content)
-    assert "0 products are kept. 10600 lines could not be read" in page.said
+    assert "0 products are kept. 10,600 lines could not be read" in page.said
     async with db.connection() as conn:
         kept = imports.errors(conn, UUID(page.path.rpartition("/")[2]))
         assert [line async for line, _, _ in kept] == list(range(2, MOST_ERRORS + 2))
