@@ -85,7 +85,10 @@ async def page(
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Product]:
-    """Products by id; `text`: start of an id or name, a SKU, an EAN. Raises BadCursor."""
+    """Products by id; `text`: start of an id or name, a SKU, an EAN. Raises BadCursor.
+
+    Of names that begin so the first 1,000 count.
+    """
     (after,) = decode(cursor, str)
     if text is None:
         found = await conn.fetch(_SQL["page"], catalog, after, limit + 1)

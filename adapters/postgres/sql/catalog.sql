@@ -77,7 +77,7 @@ limit $3
 
 -- name: search
 -- Products by id; text is the start of an id or of the name, a stock keeping unit or an article
--- number: each from its own index.
+-- number: each from its own index, of the names no more than 1,000.
 with found as (
     (
         select id from products
@@ -101,10 +101,13 @@ with found as (
     )
     union
     (
-        select id from products
-        where
-            catalog = $1 and id > coalesce($3::text, '')
-            and starts_with(lower(name) collate "C", lower($2))
+        select id from (
+            select id from products
+            where catalog = $1 and starts_with(lower(name) collate "C", lower($2))
+            order by lower(name) collate "C"
+            limit 1000
+        ) as named
+        where id > coalesce($3::text, '')
         order by id
         limit $4
     )
