@@ -5,7 +5,7 @@ VENV := .venv/bin
 BROKER_VARIABLE := SPARTOO_SYNC_AMQP_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test screenshots check fix lock clean venv broker chromium
+.PHONY: help setup demo test screenshots bench check fix lock clean venv broker chromium
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ test: setup chromium check ## check, then every test
 
 screenshots: setup chromium ## pictures of the console's pages, in .cache/screenshots
 	$(VENV)/pytest --quiet tests/browser/screenshots.py
+
+bench: BROKER_VARIABLE := SPARTOO_SYNC_TEST_AMQP_URL
+bench: setup ## measure, with processes of its own; ORDERS=10000 makes a long run
+	$(if $(ORDERS),ORDERS=$(ORDERS)) $(VENV)/pytest --quiet --capture=no tests/bench
 
 check: venv ## lint, format, types, direction of imports; changes nothing
 	$(VENV)/ruff check

@@ -1,5 +1,6 @@
 """Commands that were answered, by id: a second delivery gets the same answer."""
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from adapters.postgres.queries import load
@@ -10,13 +11,12 @@ if TYPE_CHECKING:
 _SQL = load("inbox")
 
 
-async def seen(tx: "Tx", command_id: str) -> bytes | None:
-    """The reply given before; None leaves the id to us until the transaction ends."""
-    await tx.execute(_SQL["lock"], command_id)
-    reply: bytes | None = await tx.fetchval(_SQL["seen"], command_id)
-    return reply
+async def seen(tx: "Tx", ids: Collection[str]) -> dict[str, bytes]:
+    """The replies given before; the other ids are ours until the transaction ends."""
+    await tx.execute(_SQL["lock"], list(ids))
+    return {row["id"]: row["reply"] for row in await tx.fetch(_SQL["seen"], list(ids))}
 
 
-async def keep(tx: "Tx", command_id: str, command: str, body: bytes, reply: bytes) -> None:
-    """Remember a command (JSON) and its reply (JSON)."""
-    await tx.execute(_SQL["keep"], command_id, command, body, reply)
+async def keep(tx: "Tx", answered: Sequence[tuple[str, str, bytes, bytes]]) -> None:
+    """Remember commands: id, name, body (JSON) and reply (JSON)."""
+    await tx.execute(_SQL["keep"], *map(list, zip(*answered, strict=True)))

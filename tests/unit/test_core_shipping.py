@@ -3,20 +3,23 @@
 import pytest
 
 from statemachine.facts import (
+    AcceptedPublished,
     ActionCarriedOut,
     ActionRejected,
     CancelOrder,
+    Fact,
     LoseOrder,
     Parcel,
     Refused,
     RetryOrder,
     ShipOrder,
     UndeliverOrder,
+    leaves_stock_alone,
 )
 from statemachine.model import ActionKind, ActionStatus, OrderState, ShippedItem
 from statemachine.shipping import allowed_service
 from statemachine.step import step
-from tests.unit.builders import NOW, Story, line, product, reach, settings
+from tests.unit.builders import NOW, SECOND, Story, context, line, product, reach, settings
 
 S = OrderState
 SHIP = ActionKind.SHIP
@@ -231,3 +234,38 @@ def test_an_order_is_not_reported_lost_and_undelivered() -> None:
     story = reach(S.SHIPPED).does(LoseOrder("eve"))
     with pytest.raises(Refused, match="being reported lost"):
         step(story.order, UndeliverOrder("eve"), story.context())
+
+
+# --- stock ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", S)
+@pytest.mark.parametrize(
+    "fact",
+    [
+        ship(),
+        LoseOrder("store"),
+        UndeliverOrder("store"),
+        AcceptedPublished(),
+        ActionCarriedOut(SHIP, "store"),
+        ActionCarriedOut(ActionKind.LOSE, "store"),
+        ActionCarriedOut(ActionKind.UNDELIVER, "store"),
+    ],
+)
+def test_what_happens_to_parcels_neither_needs_nor_moves_stock(state: S, fact: Fact) -> None:
+    assert leaves_stock_alone(fact)
+    story = reach(state)
+    try:
+        changes = story.does(fact).last
+    except Refused:
+        return
+    before, now = story.steps[-2].order, story.now - SECOND
+    assert step(before, fact, context(now=now, conf=story.settings)) == changes
+    assert not changes.reserved
+
+
+def test_what_may_move_stock_is_not_said_to_leave_it_alone() -> None:
+    for kind in ActionKind:
+        if kind not in {SHIP, ActionKind.LOSE, ActionKind.UNDELIVER}:
+            assert not leaves_stock_alone(ActionCarriedOut(kind, "store"))
+    assert not leaves_stock_alone(CancelOrder("store"))
