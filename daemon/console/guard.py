@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -80,9 +82,16 @@ async def _answer(route: Route, request: web.Request) -> web.StreamResponse:
         return _message(request, error.status, error.text or error.reason)
     except ConnectionError:
         raise  # the browser went away
-    except Exception as error:
-        log.exception("page failed", page=route.path, error=type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - a page that fails must not take others with it
+        name = type(error).__name__
+        log.error("page failed", page=route.path, error=name, at=_where(error))  # noqa: TRY400 - the error's words may name a customer
         return _message(request, 500, "This page failed; the daemon's log says why.")
+
+
+def _where(error: Exception) -> list[str]:
+    """The innermost calls; the error's own words may name a customer."""
+    frames = extract_tb(error.__traceback__)[-4:]
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 async def _admit(route: Route, request: web.Request) -> web.StreamResponse:

@@ -5,6 +5,7 @@ from io import BytesIO
 from urllib.parse import unquote
 
 import pytest
+from structlog.testing import capture_logs
 from yarl import URL
 
 from adapters.postgres.database import Database
@@ -171,3 +172,18 @@ async def test_what_is_not_there_is_said_so(visitor: Visitor) -> None:
         response, text = await visitor.get(path)
         assert response.status == 404
         assert "Not found" in text
+
+
+async def test_a_page_that_fails_tells_the_log_where_and_nobody_who(
+    db: Database, visitor: Visitor
+) -> None:
+    async with db.connection() as conn:
+        await conn.execute("update orders set facts = $1", b'{"customer": "Ada"}')
+    with capture_logs() as logged:
+        response, text = await visitor.get("/orders")
+    assert response.status == 500
+    assert "Ada" not in text
+    (record,) = [entry for entry in logged if entry["event"] == "page failed"]
+    assert record["page"] == "/orders"
+    assert any(at.startswith("rows.py:") for at in record["at"])
+    assert "Ada" not in str(logged)
