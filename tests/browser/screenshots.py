@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, Page
 
 from adapters.spartoo.simulator.catalog import VARIANTS
@@ -17,6 +18,7 @@ SCREENS = (("wide", 1440, 900), ("narrow", 390, 844))
 VARIANT = VARIANTS["98_38"]
 
 
+@pytest.mark.timeout(600)  # some forty pages
 async def test_pages_have_their_picture_taken(offline: System, browser: Browser) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     offline.connect("shoes-fr", account="manual", open_look_interval=1)
