@@ -101,6 +101,8 @@ async def _admit(route: Route, request: web.Request) -> web.StreamResponse:
         _check_host(request)
     if readiness.parts is None:
         return _starting(request)
+    if _followed_from_elsewhere(request):
+        return _message(request, 200, "One moment.", reload=0)
     parts = readiness.parts
     session = await _session(request, parts)
     fresh = session is None
@@ -126,6 +128,15 @@ def _check_host(request: web.Request) -> None:
         raise Complaint(
             421, "No login is set up, so the console answers to 127.0.0.1 and localhost only."
         )
+
+
+def _followed_from_elsewhere(request: web.Request) -> bool:
+    """A link from another site: the browser held its strict cookie back, and sends it next time.
+
+    Without this, a new session would take the place of the one it has.
+    """
+    by_link = request.headers.get("Sec-Fetch-Site") == "cross-site"
+    return by_link and request.method == "GET" and sessions.COOKIE not in request.cookies
 
 
 async def _session(request: web.Request, parts: Parts) -> Session | None:
@@ -189,16 +200,16 @@ async def _upload(request: web.Request, given: str | None) -> tuple[MultipartRea
 
 def _starting(request: web.Request) -> web.Response:
     response = _message(
-        request, 503, "The daemon is starting: it waits for its database.", reload=True
+        request, 503, "The daemon is starting: it waits for its database.", reload=2
     )
     response.headers["Retry-After"] = "2"
     return response
 
 
 def _message(
-    request: web.Request, status: int, message: str, *, reload: bool = False
+    request: web.Request, status: int, message: str, *, reload: int | None = None
 ) -> web.Response:
-    """A page (or the part of one) with one message."""
+    """A page (or the part of one) with one message; loaded again after `reload` seconds."""
     template = "message.html"
     if request.headers.get("HX-Request") == "true":
         template = "message_part.html"

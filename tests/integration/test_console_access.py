@@ -82,6 +82,19 @@ async def test_logging_out_ends_the_session_for_copies_of_its_cookie_too(
     assert (await stranger.get("/orders"))[0].status == 303
 
 
+async def test_a_link_from_another_site_does_not_log_out(stranger: Visitor) -> None:
+    await stranger.log_in()
+    kept = {cookie.key: cookie.value for cookie in stranger.http.cookie_jar}
+    stranger.http.cookie_jar.clear()  # the browser holds it back
+    response, text = await stranger.get(HERE, Sec_Fetch_Site="cross-site")
+    assert response.status == 200
+    assert 'http-equiv="refresh" content="0"' in text
+    assert not response.cookies
+    stranger.http.cookie_jar.update_cookies(kept, URL(stranger.url))
+    response, _ = await stranger.get("/orders", Sec_Fetch_Site="same-origin")
+    assert response.status == 200
+
+
 async def test_another_token_ends_every_session(stranger: Visitor) -> None:
     await stranger.log_in()
     assert (await stranger.get("/orders"))[0].status == 200
