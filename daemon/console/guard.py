@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -80,9 +82,16 @@ async def _answer(route: Route, request: web.Request) -> web.StreamResponse:
         return _message(request, error.status, error.text or error.reason)
     except ConnectionError:
         raise  # the browser went away
-    except Exception as error:
-        log.exception("page failed", page=route.path, error=type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - a page that fails must not take others with it
+        name = type(error).__name__
+        log.error("page failed", page=route.path, error=name, at=_where(error))  # noqa: TRY400 - the error's words may name a customer
         return _message(request, 500, "This page failed; the daemon's log says why.")
+
+
+def _where(error: Exception) -> list[str]:
+    """The innermost calls; the error's own words may name a customer."""
+    frames = extract_tb(error.__traceback__)[-4:]
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 async def _admit(route: Route, request: web.Request) -> web.StreamResponse:
@@ -92,6 +101,8 @@ async def _admit(route: Route, request: web.Request) -> web.StreamResponse:
         _check_host(request)
     if readiness.parts is None:
         return _starting(request)
+    if _followed_from_elsewhere(request):
+        return _message(request, 200, "One moment.", reload=0)
     parts = readiness.parts
     session = await _session(request, parts)
     fresh = session is None
@@ -117,6 +128,15 @@ def _check_host(request: web.Request) -> None:
         raise Complaint(
             421, "No login is set up, so the console answers to 127.0.0.1 and localhost only."
         )
+
+
+def _followed_from_elsewhere(request: web.Request) -> bool:
+    """A link from another site: the browser held its strict cookie back, and sends it next time.
+
+    Without this, a new session would take the place of the one it has.
+    """
+    by_link = request.headers.get("Sec-Fetch-Site") == "cross-site"
+    return by_link and request.method == "GET" and sessions.COOKIE not in request.cookies
 
 
 async def _session(request: web.Request, parts: Parts) -> Session | None:
@@ -180,16 +200,16 @@ async def _upload(request: web.Request, given: str | None) -> tuple[MultipartRea
 
 def _starting(request: web.Request) -> web.Response:
     response = _message(
-        request, 503, "The daemon is starting: it waits for its database.", reload=True
+        request, 503, "The daemon is starting: it waits for its database.", reload=2
     )
     response.headers["Retry-After"] = "2"
     return response
 
 
 def _message(
-    request: web.Request, status: int, message: str, *, reload: bool = False
+    request: web.Request, status: int, message: str, *, reload: int | None = None
 ) -> web.Response:
-    """A page (or the part of one) with one message."""
+    """A page (or the part of one) with one message; loaded again after `reload` seconds."""
     template = "message.html"
     if request.headers.get("HX-Request") == "true":
         template = "message_part.html"

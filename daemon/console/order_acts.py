@@ -33,7 +33,7 @@ DONE = {
 }
 
 
-@PAGES.post("/orders/{connection}/{order_id}/act")
+@PAGES.post("/orders/{connection}/{order_id:[^/]+}/act")
 async def act(visit: Visit) -> web.Response:
     """Carry out the command that the pressed button names."""
     command = visit.text("command")
@@ -46,7 +46,7 @@ async def act(visit: Visit) -> web.Response:
     return _back(visit, outcome, DONE[command], visit.text("tab"))
 
 
-@PAGES.post("/orders/{connection}/{order_id}/ship")
+@PAGES.post("/orders/{connection}/{order_id:[^/]+}/ship")
 async def ship(visit: Visit) -> web.Response:
     """One parcel: with all that is left, or with the units given for each line."""
     fields = _named(visit, "order.ship")
@@ -70,7 +70,7 @@ async def ship(visit: Visit) -> web.Response:
     return _back(visit, outcome, outcome.message or said, "shipments")
 
 
-@PAGES.post("/orders/{connection}/{order_id}/comments")
+@PAGES.post("/orders/{connection}/{order_id:[^/]+}/comments")
 async def comment(visit: Visit) -> web.Response:
     """Keep a note with the order."""
     text = visit.text("text")
@@ -83,7 +83,7 @@ async def comment(visit: Visit) -> web.Response:
     return visit.go(order_path(order, "comments"), "The comment is kept.")
 
 
-@PAGES.post("/orders/{connection}/{order_id}/slip")
+@PAGES.post("/orders/{connection}/{order_id:[^/]+}/slip")
 async def slip(visit: Visit) -> web.Response:
     """The delivery slip as a file; Spartoo is asked for it once."""
     async with visit.connection() as conn:

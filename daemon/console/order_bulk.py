@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from aiohttp import web
+from orjson import dumps
 
 from daemon.console.visit import Complaint, Outcome, Pages, Visit
 
@@ -62,7 +63,7 @@ def _chosen(visit: Visit) -> Sequence[tuple[str, str]]:
 
 async def _handle(visit: Visit, command: str, connection: str, order_id: str) -> Handled:
     fields = {
-        "id": _command_id(visit.text("id"), connection, order_id),
+        "id": _command_id(visit.text("id"), command, connection, order_id),
         "command": command,
         "connection": connection,
         "order_id": order_id,
@@ -72,7 +73,6 @@ async def _handle(visit: Visit, command: str, connection: str, order_id: str) ->
     return Handled(connection, order_id, await visit.carry_out(fields))
 
 
-def _command_id(form_id: str, connection: str, order_id: str) -> str:
-    """The form's id and the order's: the same form posted twice does nothing twice."""
-    names = f"{form_id}\n{connection}\n{order_id}"
-    return f"console-{sha256(names.encode()).hexdigest()}"
+def _command_id(*names: str) -> str:
+    """Of the form, the command and the order: the same form posted twice does nothing twice."""
+    return f"console-{sha256(dumps(names)).hexdigest()}"

@@ -8,9 +8,9 @@ from statemachine.changes import Transition
 from statemachine.model import OrderState
 from statemachine.order import FINAL, TRANSITIONS
 
-WIDTH, STEP, TOP = 320, 54, 8
-BOX_WIDTH, BOX_HEIGHT = 106, 28
-LEFT, RIGHT = 48, WIDTH - BOX_WIDTH - 2
+WIDTH, STEP, TOP = 330, 54, 8
+BOX_WIDTH, BOX_HEIGHT = 116, 28
+LEFT, RIGHT = 46, WIDTH - BOX_WIDTH - 2
 BEND = 13  # how much further out each longer way round goes
 
 

@@ -136,13 +136,13 @@ TABS: dict[str, More] = {
 }
 
 
-@PAGES.get("/orders/{connection}/{order_id}")
+@PAGES.get("/orders/{connection}/{order_id:[^/]+}")
 async def general(visit: Visit) -> web.Response:
     """The order's first tab."""
     return await show_tab(visit, "general")
 
 
-@PAGES.get("/orders/{connection}/{order_id}/{tab}")
+@PAGES.get("/orders/{connection}/{order_id:[^/]+}/{tab}")
 async def tab(visit: Visit) -> web.Response:
     """One tab of the order."""
     name = visit.part("tab")

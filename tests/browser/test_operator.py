@@ -55,14 +55,14 @@ async def test_only_who_knows_the_password_gets_in_until_they_leave(
 
 
 async def test_orders_are_accepted_refused_and_shipped_by_keyboard_as_they_come(
-    offline: System, person: Person
+    system: System, person: Person
 ) -> None:
-    url = await started(offline)
+    url = await started(system)
     page = person.page
     await page.goto(url)
     await expect(page.get_by_role("heading", name="No orders yet")).to_be_visible()
 
-    orders = offline.place("manual", 4, kind="fine")
+    orders = system.place("manual", 4, kind="fine")
     for order in orders:  # they come without a reload
         await expect(row_of(page, order)).to_contain_text("pending manual")
     await expect(page.locator(".count.pending")).to_have_text("4 pending")
@@ -86,7 +86,7 @@ async def test_orders_are_accepted_refused_and_shipped_by_keyboard_as_they_come(
     await expect(report).to_contain_text("3 orders: Spartoo is told to cancel them.")
     await expect(report.get_by_role("alert")).to_contain_text("wrong_state")
     refused = {order.id: "cancelled" for order in orders if not key.endswith(order.id)}
-    await offline.reaches(refused)
+    await system.reaches(refused)
     await expect(page.locator("#rows .badge.cancelled")).to_have_count(3)
 
     await row.locator("td.customer").click()

@@ -5,6 +5,7 @@ from io import BytesIO
 from urllib.parse import unquote
 
 import pytest
+from structlog.testing import capture_logs
 from yarl import URL
 
 from adapters.postgres.database import Database
@@ -79,6 +80,19 @@ async def test_logging_out_ends_the_session_for_copies_of_its_cookie_too(
     assert response.headers["Location"] == "/login"
     stranger.http.cookie_jar.update_cookies(copy, URL(stranger.url))
     assert (await stranger.get("/orders"))[0].status == 303
+
+
+async def test_a_link_from_another_site_does_not_log_out(stranger: Visitor) -> None:
+    await stranger.log_in()
+    kept = {cookie.key: cookie.value for cookie in stranger.http.cookie_jar}
+    stranger.http.cookie_jar.clear()  # the browser holds it back
+    response, text = await stranger.get(HERE, Sec_Fetch_Site="cross-site")
+    assert response.status == 200
+    assert 'http-equiv="refresh" content="0"' in text
+    assert not response.cookies
+    stranger.http.cookie_jar.update_cookies(kept, URL(stranger.url))
+    response, _ = await stranger.get("/orders", Sec_Fetch_Site="same-origin")
+    assert response.status == 200
 
 
 async def test_another_token_ends_every_session(stranger: Visitor) -> None:
@@ -171,3 +185,18 @@ async def test_what_is_not_there_is_said_so(visitor: Visitor) -> None:
         response, text = await visitor.get(path)
         assert response.status == 404
         assert "Not found" in text
+
+
+async def test_a_page_that_fails_tells_the_log_where_and_nobody_who(
+    db: Database, visitor: Visitor
+) -> None:
+    async with db.connection() as conn:
+        await conn.execute("update orders set facts = $1", b'{"customer": "Ada"}')
+    with capture_logs() as logged:
+        response, text = await visitor.get("/orders")
+    assert response.status == 500
+    assert "Ada" not in text
+    (record,) = [entry for entry in logged if entry["event"] == "page failed"]
+    assert record["page"] == "/orders"
+    assert any(at.startswith("rows.py:") for at in record["at"])
+    assert "Ada" not in str(logged)

@@ -9,7 +9,9 @@ import pytest
 
 from adapters.postgres import events, orders
 from adapters.postgres.database import Database
+from daemon.console import stream
 from daemon.console.order_page import TABS
+from daemon.console.orders import path_of
 from statemachine.model import Customer, OrderId, OrderState, Problem
 from tests.fixtures.console import Visitor, asked_for, keep
 from tests.unit.builders import NOW, ORDER_ID, line, marketplace_order, reach, settings
@@ -19,6 +21,7 @@ HERE = f"/orders/shoes-fr/{ORDER_ID}"
 
 
 async def test_markup_in_names_is_shown_as_text(db: Database, visitor: Visitor) -> None:
+    name = "A<b>&'\"/{%2F}?#"
     facts = marketplace_order(
         line(name=MARKUP, brand=MARKUP, size=MARKUP, color=MARKUP),
         customer=Customer(first_name=MARKUP, email=MARKUP),
@@ -26,11 +29,11 @@ async def test_markup_in_names_is_shown_as_text(db: Database, visitor: Visitor) 
     order = replace(
         reach(OrderState.PENDING_MANUAL).order, problem=Problem(MARKUP, MARKUP, None, NOW)
     )
-    order = replace(order, facts=replace(facts, order_id=OrderId("A<b>&'\"")), touched_by=MARKUP)
+    order = replace(order, facts=replace(facts, order_id=OrderId(name)), touched_by=MARKUP)
     changes = replace(reach(OrderState.PENDING_MANUAL).last, order=order, created=True, events=())
     async with db.transaction() as tx:
         await orders.record(tx, settings(), [changes], {})
-    path = "/orders/shoes-fr/A%3Cb%3E%26%27%22"
+    path = path_of("shoes-fr", name)
     for page in ("/orders", path, *(f"{path}/{tab}" for tab in TABS)):
         response, text = await visitor.get(page)
         assert response.status == 200
@@ -187,3 +190,17 @@ async def test_the_stream_tells_of_moves_and_ends_when_the_daemon_stops(
         async with asyncio.timeout(5):
             await stream.content.read()
     assert "event: orders" in heard
+
+
+async def test_only_so_many_pages_are_kept_up_to_date(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "MOST", 1)
+    async with visitor.http.get(visitor.url + "/stream") as watching:
+        assert watching.status == 200
+        response, _ = await visitor.get("/stream")
+        assert response.status == 503
+        visitor.readiness.stop.set()
+        await watching.content.read()
+    response, _ = await visitor.get("/stream")
+    assert response.status == 200

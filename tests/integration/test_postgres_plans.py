@@ -189,6 +189,14 @@ async def test_no_large_table_is_read_whole(filled: Database) -> None:
     assert not whole
 
 
+async def test_a_rare_state_is_found_without_reading_past_the_others(filled: Database) -> None:
+    for connection in (SHOP, None):
+        async with filled.connection() as conn:
+            args = (connection, "lost", None, None, None, None, *NOTHING, 50)
+            plan = await explained(conn, load("orders")["page"], args)
+        assert "orders_by_state" in {node.get("Index Name") for node in nodes(plan)}
+
+
 async def test_a_scan_of_everything_would_be_noticed(filled: Database) -> None:
     async with filled.connection() as conn:
         plan = await explained(conn, "select * from orders where state = $1", ("shipped",))

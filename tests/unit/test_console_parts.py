@@ -15,12 +15,13 @@ from daemon.console.login_limit import (
     LoginLimit,
 )
 from daemon.console.order_diagram import BOX_HEIGHT, BOX_WIDTH, diagram
+from daemon.console.rendering import age
 from daemon.console.seal import Seal
 from daemon.console.session import Session
 from statemachine.changes import Transition
 from statemachine.model import OrderState
 from statemachine.order import TRANSITIONS
-from tests.unit.builders import NOW
+from tests.unit.builders import NOW, SECOND
 
 CIPHER = MultiFernet([Fernet(Fernet.generate_key())])
 
@@ -129,3 +130,11 @@ def test_the_diagram_shows_every_state_and_transition_apart() -> None:
         for other in drawn.boxes:
             apart = abs(box.x - other.x) >= BOX_WIDTH or abs(box.y - other.y) >= BOX_HEIGHT
             assert other is box or apart
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(-5, "now"), (0, "now"), (59, "59 s"), (61, "1 min"), (7200, "2 h"), (200_000, "2 d")],
+)
+def test_ages_are_said_in_their_largest_unit(seconds: int, said: str) -> None:
+    assert age(NOW - seconds * SECOND, NOW) == said

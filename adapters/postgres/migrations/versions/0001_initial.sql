@@ -61,8 +61,8 @@ create index orders_undecided on orders using gin (identifiers) with (fastupdate
     where state = 'pending_manual' and touched_by is null;
 create index orders_problem on orders (connection, purchased_at desc, order_id)
     where problem is not null;
-create index orders_pending on orders (connection, purchased_at desc, order_id)
-    where state = 'pending_manual';
+create index orders_by_state on orders (state, connection, purchased_at desc, order_id)
+    where state <> 'shipped'; -- most orders are; orders_paged finds those
 
 create table order_history (
     id bigint generated always as identity primary key,
