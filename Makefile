@@ -5,7 +5,7 @@ VENV := .venv/bin
 BROKER_VARIABLE := SPARTOO_SYNC_AMQP_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check fix lock clean venv broker
+.PHONY: help setup demo test screenshots bench check fix lock clean venv broker chromium
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -16,8 +16,11 @@ demo: setup ## the whole pipeline against a simulated marketplace; SECONDS=30 en
 	@$(VENV)/spartoo-sync demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: BROKER_VARIABLE := SPARTOO_SYNC_TEST_AMQP_URL
-test: setup check ## check, then every test
+test: setup chromium check ## check, then every test
 	$(VENV)/pytest --numprocesses 2 --dist worksteal
+
+screenshots: setup chromium ## pictures of the console's pages, in .cache/screenshots
+	$(VENV)/pytest --quiet tests/browser/screenshots.py
 
 bench: BROKER_VARIABLE := SPARTOO_SYNC_TEST_AMQP_URL
 bench: setup ## measure, with processes of its own; ORDERS=10000 makes a long run
@@ -45,3 +48,6 @@ venv:
 
 broker:
 	@deploy/dev/rabbitmq.sh $(BROKER_VARIABLE)
+
+chromium:
+	@deploy/dev/chromium.sh

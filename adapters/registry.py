@@ -1,7 +1,8 @@
 """The grid of marketplaces: name → how to reach one account on it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import aiohttp
 
@@ -14,15 +15,27 @@ OnCall = Callable[[CallReport], None]
 
 
 class UnknownMarketplace(ValueError):
-    """A connection names a marketplace or site that no adapter knows."""
+    """A connection names a marketplace or site that no adapter knows; `key` is that setting."""
+
+    def __init__(self, key: str, given: str, known: Iterable[str]):
+        self.key = key
+        self.problem = f"{given!r} is not one of: {', '.join(known)}"
+        super().__init__(f"{key} {self.problem}")
+
+
+class CountrySite(NamedTuple):
+    """Where a site sells, and in which currency (ISO 4217)."""
+
+    country: str
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
 class MarketplaceKind:
-    """One square of the grid."""
+    """One square of the grid, with its country sites."""
 
     name: str
-    sites: tuple[str, ...]
+    sites: Mapping[str, CountrySite]
     open: Callable[
         [aiohttp.ClientSession, ConnectionSettings, str, BeforeCall | None, OnCall | None],
         Marketplace,
@@ -39,18 +52,17 @@ def _spartoo(
     return SpartooMarketplace(session, settings, api_key, before_call=before_call, on_call=on_call)
 
 
-MARKETPLACES = {"spartoo": MarketplaceKind("Spartoo", tuple(SITES), _spartoo)}
+_SPARTOO_SITES = {code: CountrySite(site.country, site.currency) for code, site in SITES.items()}
+MARKETPLACES = {"spartoo": MarketplaceKind("Spartoo", _SPARTOO_SITES, _spartoo)}
 
 
 def check_known(settings: ConnectionSettings) -> None:
     """Raises UnknownMarketplace naming what is known."""
     kind = MARKETPLACES.get(settings.marketplace)
     if kind is None:
-        known = ", ".join(MARKETPLACES)
-        raise UnknownMarketplace(f"marketplace {settings.marketplace!r} is not one of: {known}")
+        raise UnknownMarketplace("marketplace", settings.marketplace, MARKETPLACES)
     if settings.site not in kind.sites:
-        known = ", ".join(kind.sites)
-        raise UnknownMarketplace(f"site {settings.site!r} is not one of: {known}")
+        raise UnknownMarketplace("site", settings.site, kind.sites)
 
 
 def open_marketplace(

@@ -11,7 +11,7 @@ from statemachine.facts import Refused
 from statemachine.model import Order, OrderState
 
 # Before, address and items may still change; a cancelled order is not sent.
-_WITHOUT_SLIP = {OrderState.NEW, OrderState.PENDING_MANUAL, OrderState.CANCELLED}
+WITHOUT_SLIP = {OrderState.NEW, OrderState.PENDING_MANUAL, OrderState.CANCELLED}
 
 
 async def delivery_slip(
@@ -25,8 +25,8 @@ async def delivery_slip(
         known = await slips.find(conn, order.connection, order.id)
     if known is not None:
         return known
-    if order.state in _WITHOUT_SLIP:
-        states = ", ".join(state for state in OrderState if state not in _WITHOUT_SLIP)
+    if order.state in WITHOUT_SLIP:
+        states = ", ".join(state for state in OrderState if state not in WITHOUT_SLIP)
         raise Refused(
             "wrong_state",
             f"order {order.id} is {order.state}; a delivery slip is there for: {states}",

@@ -2,13 +2,15 @@
 
 from aiohttp import web
 
+from daemon.console import register_console
 from daemon.health import health_app
 from daemon.metrics import Metrics
 from daemon.readiness import READINESS, Readiness
 
 
 def web_app(metrics: Metrics, readiness: Readiness) -> web.Application:
-    """Health and metrics, which answer from the first moment on."""
+    """Health and metrics, which answer from the first moment on, and the console."""
     app = health_app(metrics, readiness.missing)
     app[READINESS] = readiness
+    register_console(app)
     return app

@@ -50,6 +50,19 @@ def _format_duration(value: timedelta) -> float | int:
     return int(seconds) if seconds.is_integer() else seconds
 
 
+def _plain(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must be one line without control characters")
+    return value
+
+
+def _web_address(value: str) -> str:
+    scheme, _, rest = value.partition("://")
+    if scheme not in {"http", "https"} or not rest or " " in value:
+        raise ValueError("must be an address like https://sws.spartoo.com/mp")
+    return value
+
+
 def _known_zone(value: str) -> str:
     try:
         ZoneInfo(value)
@@ -62,6 +75,9 @@ Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(_format_duration, when_used="json")
 ]
 Zone = Annotated[str, AfterValidator(_known_zone)]
+Name = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain)]
+Address = Annotated[Name, AfterValidator(_web_address)]
+Threshold = Annotated[Decimal, Field(gt=0, le=2, allow_inf_nan=False)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,62}$")]
 
 DEFAULT_SHIPPING_SERVICES = (
@@ -98,72 +114,145 @@ class ConnectionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Slug = Field(description="Name of the connection: letters, digits, hyphens")
-    marketplace: str = Field("spartoo", description="Which marketplace adapter")
-    site: str = Field("fr", description="Country site of the marketplace")
-    base_url: str | None = Field(None, description="Instead of the site's own address")
-
-    active: bool = Field(False, description="Activate Order Synchronization")
-    sync_level: SyncLevel = Field(
-        SyncLevel.ORDERS_AND_STOCK, description="Order Synchronization Level"
+    id: Slug = Field(title="Name", description="Letters, digits and hyphens; it stays for good")
+    marketplace: Name = Field(
+        "spartoo", title="Marketplace", description="Which marketplace adapter"
     )
-    auto_accept: bool = Field(False, description="Accept Orders Automatically")
-    price_attribute: PriceAttribute = Field(PriceAttribute.FINAL, description="Price Attribute")
-    price_threshold: Decimal = Field(
+    site: Name = Field("fr", title="Country site", description="Country site of the marketplace")
+    base_url: Address | None = Field(
+        None,
+        title="Address of the web services",
+        description="Instead of the site's own address: a simulator or a proxy",
+    )
+
+    active: bool = Field(
+        False,
+        title="Activate Order Synchronization",
+        description="Off: it is not looked at and sends nothing; its pending work waits",
+    )
+    sync_level: SyncLevel = Field(
+        SyncLevel.ORDERS_AND_STOCK,
+        title="Order Synchronization Level",
+        description="stock_only: orders are recorded and move stock; they are never accepted,"
+        " shipped or cancelled by us, and no order event leaves",
+    )
+    auto_accept: bool = Field(
+        False,
+        title="Accept Orders Automatically",
+        description="Orders in stock and priced right are accepted; all others wait for a person",
+    )
+    price_attribute: PriceAttribute = Field(
+        PriceAttribute.FINAL,
+        title="Price Attribute",
+        description="The catalogue price an order is measured against",
+    )
+    price_threshold: Threshold = Field(
         Decimal("0.97"),
-        gt=0,
-        le=2,
-        allow_inf_nan=False,
-        description="Price Attribute Threshold",
+        title="Price Attribute Threshold",
+        description="Multiplied with the price attribute before comparing: over 0, at most 2",
     )
     use_billing_address_for_shipping: bool = Field(
-        False, description="Use Billing Address For Shipping"
+        False,
+        title="Use Billing Address For Shipping",
+        description="The published shipping address is the billing address; a collection-point"
+        " order keeps its relay",
     )
-    product_id_attribute: str = Field(
-        "id", min_length=1, description="Product Identification Attribute"
+    product_id_attribute: Name = Field(
+        "id",
+        min_length=1,
+        title="Product Identification Attribute",
+        description="What Spartoo's references hold: id, sku, ean, or any attribute of the"
+        " catalogue",
     )
     sync_from: date | None = Field(
-        None, description="Sync Orders Created From Date (none: the day the connection was added)"
+        None,
+        title="Sync Orders Created From Date",
+        description="Older orders and returns are left alone (none: the day the connection was"
+        " added)",
     )
-    default_shipping_service: str | None = Field(None, description="Default Shipping Service")
-    shipping_services: tuple[str, ...] = Field(
-        DEFAULT_SHIPPING_SERVICES, min_length=1, description="Allowed shipping services"
+    default_shipping_service: Name | None = Field(
+        None,
+        title="Default Shipping Service",
+        description="Used when the store's shipping service is not an allowed one (none: such a"
+        " shipment is refused)",
     )
-    shipping_aliases: Mapping[str, str] = Field(
-        {}, description="The store's names for shipping services → allowed services"
+    shipping_services: tuple[Name, ...] = Field(
+        DEFAULT_SHIPPING_SERVICES,
+        min_length=1,
+        title="Allowed shipping services",
+        description="Names are compared without case, accents or spacing",
+    )
+    shipping_aliases: Mapping[Name, Name] = Field(
+        {},
+        title="The store's names for shipping services",
+        description="Store's name → allowed service",
     )
 
     poll_interval: Duration = Field(
-        timedelta(seconds=60), ge=timedelta(seconds=1), description="Time between fresh looks"
+        timedelta(seconds=60),
+        ge=timedelta(seconds=1),
+        title="Time between fresh looks",
+        description="New orders; at least 1s",
     )
     open_look_interval: Duration = Field(
-        timedelta(minutes=15), ge=timedelta(seconds=1), description="Time between open looks"
+        timedelta(minutes=15),
+        ge=timedelta(seconds=1),
+        title="Time between open looks",
+        description="Orders that can still change, and returns; at least 1s",
     )
     deep_look_interval: Duration = Field(
-        timedelta(hours=24), ge=timedelta(minutes=1), description="Time between deep looks"
+        timedelta(hours=24),
+        ge=timedelta(minutes=1),
+        title="Time between deep looks",
+        description="Everything of the last 90 days; at least 1m",
     )
-    max_calls_per_hour: int = Field(300, ge=1, description="Calls per web service and hour")
+    max_calls_per_hour: int = Field(
+        300,
+        ge=1,
+        title="Calls per web service and hour",
+        description="What Spartoo allows the account",
+    )
     throttle_backoff: Duration = Field(
         timedelta(minutes=5),
         ge=timedelta(seconds=1),
         le=timedelta(hours=1),
-        description="First rest of a service after -429",
+        title="Rest after too many calls",
+        description="First rest of a service after -429, 1s to 1h; it doubles up to the hour",
     )
-    timezone: Zone = Field("Europe/Paris", description="Zone of the marketplace's times")
+    timezone: Zone = Field(
+        "Europe/Paris", title="Time zone", description="Zone of the marketplace's times"
+    )
     currency: str | None = Field(
-        None, pattern=r"^[A-Z]{3}$", description="Currency of its orders (none: the site's)"
+        None,
+        pattern=r"^[A-Z]{3}$",
+        title="Currency",
+        description="Currency of its orders (none: the site's)",
     )
-    catalog: Slug = Field("default", description="The catalogue its orders are measured against")
+    catalog: Slug = Field(
+        "default",
+        title="Catalogue",
+        description="The catalogue its orders are measured against",
+    )
     synced_when: SyncedWhen = Field(
-        SyncedWhen.PUBLISHED, description="What makes an accepted order synced"
+        SyncedWhen.PUBLISHED,
+        title="Synced when",
+        description="What makes an accepted order synced: the broker has it, or the store has"
+        " acknowledged it",
     )
     store_lag: Duration = Field(
         timedelta(hours=1),
         ge=timedelta(0),
+        title="Store lag",
         description="After being synced an order never acknowledged counts as known to the store",
     )
-    push_stock: bool = Field(False, description="Send availability to the marketplace")
-    multi_package: bool = Field(False, description="The account has multi-package shipping")
+    push_stock: bool = Field(
+        False, title="Push stock", description="Send availability to the marketplace"
+    )
+    multi_package: bool = Field(
+        False,
+        title="Several parcels",
+        description="The account has Spartoo's multi-package shipping",
+    )
 
     @model_validator(mode="after")
     def _services_are_allowed(self) -> Self:

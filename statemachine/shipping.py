@@ -34,7 +34,7 @@ def allowed_service(name: str, settings: ConnectionSettings) -> str:
 
 def is_complete(lines: Iterable[Line], shipments: Iterable[Shipment]) -> bool:
     """True when every unit of every line is in a parcel."""
-    return not _left(lines, shipments)
+    return not left_to_ship(lines, shipments)
 
 
 def with_parcels(
@@ -56,7 +56,7 @@ def with_parcels(
 def _packed(
     order: Order, packed: tuple[Shipment, ...], parcel: Parcel, settings: ConnectionSettings
 ) -> Shipment:
-    left = _left(order.facts.lines, packed)
+    left = left_to_ship(order.facts.lines, packed)
     items = parcel.items or tuple(ShippedItem(line, n) for line, n in sorted(left.items()))
     for line, quantity in Counter(_units(items)).items():
         if quantity > left.get(line, 0):
@@ -74,7 +74,7 @@ def _packed(
     )
 
 
-def _left(lines: Iterable[Line], shipments: Iterable[Shipment]) -> dict[int, int]:
+def left_to_ship(lines: Iterable[Line], shipments: Iterable[Shipment]) -> dict[int, int]:
     """Units of each line that are in no parcel yet."""
     left = Counter({line.line: line.quantity for line in lines})
     for shipment in shipments:

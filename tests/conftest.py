@@ -5,7 +5,10 @@ import pytest
 pytest.register_assert_rewrite("tests.fixtures")
 
 pytest_plugins = [
+    "tests.fixtures.browser",
     "tests.fixtures.cli",
+    "tests.fixtures.console",
+    "tests.fixtures.merchant",
     "tests.fixtures.postgres",
     "tests.fixtures.rabbitmq",
     "tests.fixtures.system",

@@ -85,10 +85,21 @@ async def page(
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Product]:
-    """Products by id; `text`: start of an id, a SKU, an EAN, part of a name. Raises BadCursor."""
+    """Products by id; `text`: start of an id or name, a SKU, an EAN. Raises BadCursor.
+
+    Of names that begin so the first 1,000 count.
+    """
     (after,) = decode(cursor, str)
-    found = await conn.fetch(_SQL["page"], catalog, text, after, limit + 1)
+    if text is None:
+        found = await conn.fetch(_SQL["page"], catalog, after, limit + 1)
+    else:
+        found = await conn.fetch(_SQL["search"], catalog, text, after, limit + 1)
     return page_of([rows.product(row) for row in found], limit, lambda product: (product.id,))
+
+
+async def catalogs(conn: "Conn") -> list[CatalogId]:
+    """Every catalogue that holds products or that a connection names."""
+    return [row["catalog"] for row in await conn.fetch(_SQL["catalogs"])]
 
 
 async def age(conn: "Conn") -> dict[CatalogId, datetime | None]:

@@ -12,7 +12,7 @@ from adapters.ports import LoggedEvent
 from adapters.postgres.codec import dump
 from adapters.postgres.queries import load
 from statemachine.changes import Event, EventType
-from statemachine.model import ConnectionId, OrderId
+from statemachine.model import CatalogId, ConnectionId, OrderId
 
 if TYPE_CHECKING:
     from adapters.postgres.database import Conn, Tx
@@ -81,6 +81,23 @@ async def after(
         rows = await conn.fetch(_SQL["after_filtered"], position, limit, type, connection)
     else:
         rows = await conn.fetch(_SQL["after"], position, limit)
+    return [_logged(row) for row in rows]
+
+
+async def newest(
+    conn: "Conn",
+    before: int | None,
+    limit: int,
+    *,
+    subject: str | None = None,
+    catalogs: Collection[CatalogId] = (),
+) -> list[LoggedEvent]:
+    """The log backwards; of one subject: order, return, connection, or product of `catalogs`."""
+    if subject is None:
+        rows = await conn.fetch(_SQL["newest"], before, limit)
+    else:
+        wanted = (subject, before, limit, list(catalogs))
+        rows = await conn.fetch(_SQL["newest_of_subject"], *wanted)
     return [_logged(row) for row in rows]
 
 

@@ -1,6 +1,7 @@
 """Orders: locked, read, and every change of a step written in one batch."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     from adapters.postgres.database import Conn, Tx
 
 _SQL = load("orders")
+
+MOST_COUNTED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingOrders:
+    """What waits for people; MOST_COUNTED stands for that many or more."""
+
+    pending: int
+    attention: int
 
 
 async def lock(
@@ -177,7 +188,26 @@ async def counts(conn: "Conn") -> dict[tuple[ConnectionId, OrderState], int]:
     return {(row["connection"], OrderState(row["state"])): row["orders"] for row in found}
 
 
+async def placed_in_month(conn: "Conn", now: datetime) -> list[tuple[ConnectionId, bool, int]]:
+    """Each connection, whether it is active, and its orders placed in the month of `now`."""
+    found = await conn.fetch(_SQL["placed_in_month"], now)
+    return [(row["connection"], row["active"], row["orders"]) for row in found]
+
+
 async def oldest_pending(conn: "Conn") -> dict[ConnectionId, datetime]:
     """Per connection, when the order that waits longest for a person was first seen."""
     found = await conn.fetch(_SQL["oldest_pending"])
     return {row["connection"]: row["first_seen_at"] for row in found}
+
+
+async def waiting(conn: "Conn") -> WaitingOrders:
+    """How many orders wait for a person, and how many have a problem."""
+    row = await conn.fetchrow(_SQL["waiting"], MOST_COUNTED)
+    assert row is not None  # noqa: S101 - a select without from has one row
+    return WaitingOrders(**row)
+
+
+async def changed_at(conn: "Conn", connection: ConnectionId, order_id: OrderId) -> datetime | None:
+    """When an order last moved; None when it is not there."""
+    moved: datetime | None = await conn.fetchval(_SQL["changed_at"], connection, order_id)
+    return moved

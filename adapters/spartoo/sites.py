@@ -4,37 +4,38 @@ from typing import NamedTuple
 
 
 class Site(NamedTuple):
-    """Host of the web services and ISO 4217 currency of the orders."""
+    """Host of the web services, ISO 4217 currency of the orders, and where it sells."""
 
     host: str
     currency: str
+    country: str
 
 
 # Source: web-service page, "Transport". Hosts not named in the marketplace's documentation and the
 # currencies of ch and hu are assumed; a connection's `base_url` and `currency` override them.
 SITES: dict[str, Site] = {
-    "fr": Site("sws.spartoo.com", "EUR"),
-    "uk": Site("sws.spartoo.co.uk", "GBP"),
-    "de": Site("sws.spartoo.de", "EUR"),
-    "es": Site("sws.spartoo.es", "EUR"),
-    "it": Site("sws.spartoo.it", "EUR"),
-    "nl": Site("sws.spartoo.nl", "EUR"),
-    "be": Site("sws.spartoo.be", "EUR"),
-    "eu": Site("sws.spartoo.eu", "EUR"),
-    "net": Site("sws.spartoo.net", "EUR"),
-    "ch": Site("sws.spartoo.ch", "CHF"),
-    "pl": Site("sws.spartoo.pl", "PLN"),
-    "cz": Site("sws.spartoo.cz", "CZK"),
-    "se": Site("sws.spartoo.se", "SEK"),
-    "dk": Site("sws.spartoo.dk", "DKK"),
-    "gr": Site("sws.spartoo.gr", "EUR"),
-    "fi": Site("sws.spartoo.fi", "EUR"),
-    "pt": Site("sws.spartoo.pt", "EUR"),
-    "ro": Site("sws.spartoo.ro", "RON"),
-    "bg": Site("sws.spartoo.bg", "BGN"),
-    "sk": Site("sws.spartoo.sk", "EUR"),
-    "hu": Site("sws.spartoo.hu", "HUF"),
-    "hr": Site("sws.spartoo.com.hr", "EUR"),
+    "fr": Site("sws.spartoo.com", "EUR", "France"),
+    "uk": Site("sws.spartoo.co.uk", "GBP", "United Kingdom"),
+    "de": Site("sws.spartoo.de", "EUR", "Germany"),
+    "es": Site("sws.spartoo.es", "EUR", "Spain"),
+    "it": Site("sws.spartoo.it", "EUR", "Italy"),
+    "nl": Site("sws.spartoo.nl", "EUR", "Netherlands"),
+    "be": Site("sws.spartoo.be", "EUR", "Belgium"),
+    "eu": Site("sws.spartoo.eu", "EUR", "Europe"),
+    "net": Site("sws.spartoo.net", "EUR", "International"),
+    "ch": Site("sws.spartoo.ch", "CHF", "Switzerland"),
+    "pl": Site("sws.spartoo.pl", "PLN", "Poland"),
+    "cz": Site("sws.spartoo.cz", "CZK", "Czechia"),
+    "se": Site("sws.spartoo.se", "SEK", "Sweden"),
+    "dk": Site("sws.spartoo.dk", "DKK", "Denmark"),
+    "gr": Site("sws.spartoo.gr", "EUR", "Greece"),
+    "fi": Site("sws.spartoo.fi", "EUR", "Finland"),
+    "pt": Site("sws.spartoo.pt", "EUR", "Portugal"),
+    "ro": Site("sws.spartoo.ro", "RON", "Romania"),
+    "bg": Site("sws.spartoo.bg", "BGN", "Bulgaria"),
+    "sk": Site("sws.spartoo.sk", "EUR", "Slovakia"),
+    "hu": Site("sws.spartoo.hu", "HUF", "Hungary"),
+    "hr": Site("sws.spartoo.com.hr", "EUR", "Croatia"),
 }
 
 

@@ -6,7 +6,6 @@ import typer
 
 from statemachine.changes import EventType
 
-OfConnection = Annotated[str | None, typer.Option("--connection", help="Of this connection only.")]
 OfType = Annotated[EventType | None, typer.Option("--type", help="Of this kind only.")]
 OfOrder = Annotated[
     str | None, typer.Option("--order", metavar="ORDER", help="Of the order with this id only.")

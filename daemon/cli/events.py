@@ -14,8 +14,9 @@ from adapters.postgres import events as log
 from adapters.postgres.database import Conn, Database
 from adapters.rabbitmq.envelope import cloud_event
 from daemon.cli.command import Invocation, command
+from daemon.cli.connection_names import OfConnection
 from daemon.cli.event_lines import told
-from daemon.cli.event_options import OfConnection, OfOrder, OfType
+from daemon.cli.event_options import OfOrder, OfType
 from daemon.cli.output import console, plain, print_json_line
 from daemon.cli.replay import replay
 from statemachine.changes import EventType

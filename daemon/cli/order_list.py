@@ -12,6 +12,7 @@ from adapters.postgres import orders as order_store
 from adapters.postgres.paging import Page
 from daemon.cli.asking import known_connection
 from daemon.cli.command import Invocation
+from daemon.cli.connection_names import OfConnection
 from daemon.cli.output import cell, plain, show, table
 from daemon.cli.times import From, To
 from statemachine.events import order_document
@@ -35,7 +36,7 @@ Cursor = Annotated[
 async def list_orders(
     invocation: Invocation,
     *,
-    connection: Annotated[str | None, typer.Option(help="Of this connection only.")] = None,
+    connection: OfConnection = None,
     state: Annotated[OrderState | None, typer.Option(help="In this state only.")] = None,
     attention: Annotated[
         bool, typer.Option("--attention", help="Only those with a problem a person must look at.")

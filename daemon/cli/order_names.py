@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from daemon.cli.completion import complete_connection
+
 _MOST = 2
 
 
@@ -18,6 +20,10 @@ def _one_or_two(kind: str) -> Callable[[list[str]], list[str]]:
     return check
 
 
+def _first_a_connection(ctx: typer.Context, incomplete: str) -> list[str]:
+    return [] if ctx.params.get("name") else complete_connection(ctx, incomplete)
+
+
 OrderName = Annotated[
     list[str],
     typer.Argument(
@@ -25,6 +31,7 @@ OrderName = Annotated[
         callback=_one_or_two("order"),
         help="The order's id; the connection before it where two hold the same id.",
         show_default=False,
+        autocompletion=_first_a_connection,
     ),
 ]
 ReturnName = Annotated[
@@ -34,5 +41,6 @@ ReturnName = Annotated[
         callback=_one_or_two("return"),
         help="The return's id; the connection before it where two hold the same id.",
         show_default=False,
+        autocompletion=_first_a_connection,
     ),
 ]

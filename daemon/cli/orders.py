@@ -17,10 +17,12 @@ from daemon.cli.asking import (
 from daemon.cli.command import Invocation, command
 from daemon.cli.order_list import list_orders
 from daemon.cli.order_names import OrderName
+from daemon.cli.order_ship import ship_order
 from daemon.cli.order_show import show_order
 from daemon.cli.order_slip import save_slip
+from daemon.cli.order_what_if import what_if_orders
 from daemon.cli.order_why import why_order
-from daemon.command_messages import OrderDecision, OrderFetch, OrderShip, reply_body
+from daemon.command_messages import OrderAcknowledge, OrderDecision, OrderFetch, reply_body
 from daemon.commands import Reply
 from daemon.wiring import Parts
 
@@ -30,11 +32,20 @@ group = typer.Typer(
     no_args_is_help=True,
 )
 command(group, "list")(list_orders)
+command(group, "ship")(ship_order)
 command(group, "show")(show_order)
 command(group, "slip")(save_slip)
+command(group, "what-if")(what_if_orders)
 command(group, "why")(why_order)
 
-Decision = Literal["order.accept", "order.refuse", "order.cancel", "order.retry"]
+Decision = Literal[
+    "order.accept",
+    "order.refuse",
+    "order.cancel",
+    "order.lost",
+    "order.undelivered",
+    "order.retry",
+]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept in the order's history.")]
 _STORE_PATIENCE = 1.0  # seconds for storing a request that nobody will carry out now
 
@@ -63,37 +74,39 @@ async def retry(invocation: Invocation, name: OrderName) -> None:
     await _decide(invocation, name, "order.retry", None)
 
 
-@command(group, "ship")
-async def ship(
+@command(group, "lost")
+async def lost(invocation: Invocation, name: OrderName, reason: Reason = None) -> None:
+    """A shipped order was lost on its way: Spartoo is told."""
+    await _decide(invocation, name, "order.lost", reason)
+
+
+@command(group, "undelivered")
+async def undelivered(invocation: Invocation, name: OrderName, reason: Reason = None) -> None:
+    """A shipped order came back, not delivered: Spartoo is told."""
+    await _decide(invocation, name, "order.undelivered", reason)
+
+
+@command(group, "acknowledge")
+async def acknowledge(
     invocation: Invocation,
     name: OrderName,
-    tracking: Annotated[str, typer.Option(help="The carrier's tracking number.")],
-    service: Annotated[
-        str, typer.Option(help="The shipping service; none, or one unknown: the default.")
-    ] = "",
+    store_order_id: Annotated[str, typer.Option(help="The order's id in the store.")],
 ) -> None:
-    """Ship all that is left of an order in one parcel: Spartoo mails the customer the number.
-
-    Several parcels with their items are shipped by queue (order.ship, `parcels`).
-    """
+    """The store has the order now: its next stock numbers include it; nothing goes to Spartoo."""
     async with invocation.parts() as parts:
         async with parts.database.connection() as conn:
             order = await find_order(conn, name)
-        asked = OrderShip(
-            command="order.ship",
+        asked = OrderAcknowledge(
+            command="order.acknowledge",
             id=command_id(),
             by=asked_by(),
             connection=order.connection,
             order_id=order.id,
-            tracking_number=tracking,
-            shipping_service=service,
+            store_order_id=store_order_id,
         )
         reply = await parts.desk.carry_out(asked)
-        about = f"{order.connection} {order.id}"
-        queued = f"ship {about}: stored, Spartoo is told next; `spartoo-sync orders show {about}`"
-        note = reply.changes.note if reply.changes else None
-        done = f"ship {about}: {note or 'done'}"
-        await tell(invocation, parts, reply, done, queued)
+        done = f"acknowledge {order.connection} {order.id}: the store knows it as {store_order_id}"
+        await tell(invocation, parts, reply, done, done)
 
 
 async def _decide(

@@ -1,29 +1,25 @@
 """`spartoo-sync quarantine`: orders and returns that cannot be read."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from adapters.postgres import actions
 from adapters.postgres import quarantine as store
-from adapters.postgres.database import Conn, Tx
+from adapters.postgres.database import Conn
 from adapters.postgres.paging import Page
 from adapters.postgres.quarantine import Quarantined
-from adapters.postgres.returns import IN_QUARANTINE
 from daemon.cli.asking import NO_DAEMON, asked_by, daemon_runs, known_connection
 from daemon.cli.command import Invocation, command
+from daemon.cli.connection_names import OfConnection
 from daemon.cli.order_list import Cursor, Limit
 from daemon.cli.order_names import OrderName
 from daemon.cli.output import facts, note, plain, print_json, show, table
-from daemon.transactions import in_transaction
-from statemachine.events import UNREADABLE
+from daemon.quarantine import FOUND_BY_LOOKS, read_again
 from statemachine.facts import Refused
-from statemachine.model import ConnectionId, OrderId
-
-_FOUND_BY_LOOKS = (UNREADABLE, IN_QUARANTINE)  # nothing here can be fetched as an order
+from statemachine.model import ConnectionId
 
 group = typer.Typer(
     name="quarantine",
@@ -35,7 +31,7 @@ group = typer.Typer(
 @command(group, "list")
 async def list_entries(
     invocation: Invocation,
-    connection: Annotated[str | None, typer.Option(help="Of this connection only.")] = None,
+    connection: OfConnection = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> None:
@@ -89,21 +85,14 @@ async def show_entry(invocation: Invocation, name: OrderName) -> None:
 async def retry(invocation: Invocation, name: OrderName) -> None:
     """Read it again: fetched now where its id is known, else when it is next seen."""
     async with invocation.parts() as parts:
-
-        async def work(tx: Tx) -> Quarantined:
-            entry = await _find(tx, name)
-            await store.reopen(tx, entry.connection, entry.order_id)
-            if not entry.order_id.startswith(_FOUND_BY_LOOKS):
-                order_id = OrderId(entry.order_id)
-                await actions.request_fetch(tx, entry.connection, order_id, asked_by())
-            return entry
-
-        entry = await in_transaction(parts.database, work)
+        async with parts.database.connection() as conn:
+            entry = await _find(conn, name)
+        await read_again(parts.database, entry, asked_by())
         await _tell(invocation, entry, runs=await daemon_runs(parts))
 
 
 async def _tell(invocation: Invocation, entry: Quarantined, *, runs: bool) -> None:
-    fetched = not entry.order_id.startswith(_FOUND_BY_LOOKS)
+    fetched = not entry.order_id.startswith(FOUND_BY_LOOKS)
     if invocation.as_json:
         about = {"connection": entry.connection, "order_id": entry.order_id}
         print_json({**about, "status": "queued", "fetch": fetched})

@@ -15,7 +15,8 @@ from adapters.rabbitmq.publisher import event_message
 from adapters.rabbitmq.topology import EVENTS
 from adapters.rabbitmq.window import Message, publish_window
 from daemon.cli.command import Invocation
-from daemon.cli.event_options import OfConnection, OfOrder
+from daemon.cli.connection_names import OfConnection
+from daemon.cli.event_options import OfOrder
 from daemon.cli.output import note, print_json
 from daemon.settings import Settings
 from statemachine.facts import Refused

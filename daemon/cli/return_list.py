@@ -12,6 +12,7 @@ from adapters.postgres import returns as return_store
 from adapters.postgres.paging import Page
 from daemon.cli.asking import known_connection
 from daemon.cli.command import Invocation
+from daemon.cli.connection_names import OfConnection
 from daemon.cli.order_list import Cursor, Limit
 from daemon.cli.output import cell, plain, show, table
 from statemachine.model import ConnectionId, Return, ReturnState
@@ -29,7 +30,7 @@ _COLUMNS = ("connection", "return", "order", "state", "requested", "item", "reas
 async def list_returns(
     invocation: Invocation,
     *,
-    connection: Annotated[str | None, typer.Option(help="Of this connection only.")] = None,
+    connection: OfConnection = None,
     state: Annotated[ReturnState | None, typer.Option(help="In this state only.")] = None,
     order: Annotated[str | None, typer.Option(help="Of the order with this id only.")] = None,
     attention: Annotated[

@@ -12,6 +12,7 @@ from adapters.postgres.connections import Connection
 from adapters.postgres.looks import Look, LookState
 from daemon.cli.asking import NO_DAEMON, asked_by, command_id, daemon_runs, known_connection
 from daemon.cli.command import Invocation, command
+from daemon.cli.connection_names import ConnectionName
 from daemon.cli.output import note, plain, print_json
 from daemon.command_messages import ConnectionSync
 from daemon.wiring import Parts
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 async def sync(
     invocation: Invocation,
-    connection: Annotated[str, typer.Argument(help="Id of the connection.")],
+    connection: ConnectionName,
     since: Annotated[
         datetime | None,
         typer.Option(

@@ -36,7 +36,10 @@ def test_every_command_of_the_interface_is_there() -> None:
         "": {"run", "demo", "simulator", "sync", "diagram"},
         "db": {"upgrade"},
         "connections": {"list", "add", "set", "test", "activate", "disable", "apply"},
-        "orders": {"list", "show", "why", "fetch", "accept", "refuse", "cancel", "retry", "slip"},
+        "orders": {
+            *("list", "show", "why", "fetch", "accept", "refuse", "ship", "cancel", "retry"),
+            *("slip", "what-if", "lost", "undelivered", "acknowledge"),
+        },
         "returns": {"list", "show", "accept", "refuse", "label"},
         "catalog": {"import", "show", "set-stock", "push"},
         "events": {"tail", "replay"},

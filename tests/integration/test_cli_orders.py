@@ -219,6 +219,62 @@ async def test_retry_of_what_failed(cli: Cli, two_connections: Database) -> None
     assert (await cli("orders", "list", "--attention", "--json")).json["items"] == []
 
 
+@pytest.mark.parametrize(("verb", "kind"), [("lost", "lost"), ("undelivered", "undelivered")])
+async def test_a_shipped_order_that_does_not_arrive(
+    cli: Cli, two_connections: Database, verb: str, kind: str
+) -> None:
+    await store(two_connections, reach(OrderState.SHIPPED).steps)
+    ran = await cli("orders", verb, ORDER_ID, "--reason", "the carrier says so", "--json")
+    assert (ran.status, ran.json["status"]) == (0, "queued")
+    assert kind in {action.kind for action in await stored_actions(two_connections)}
+
+
+async def test_acknowledge_keeps_the_stores_number(cli: Cli, two_connections: Database) -> None:
+    await store(two_connections, reach(OrderState.SYNCED).steps)
+    ran = await cli("orders", "acknowledge", ORDER_ID, "--store-order-id", "S-1")
+    assert (ran.status, "S-1" in ran.err) == (0, True)
+    shown = (await cli("orders", "show", ORDER_ID, "--json")).json
+    assert shown["store_order_id"] == "S-1"
+
+
+async def test_several_parcels_are_shipped_with_their_items(
+    cli: Cli, two_connections: Database
+) -> None:
+    story = Story(product()).seen(line(quantity=2), line(2), status=2)
+    await store(two_connections, story.steps)
+    ran = await cli(
+        *("orders", "ship", ORDER_ID, "--json", "--service", "Colissimo"),
+        *("--parcel", "8R1:DPD:1x2", "--parcel", "8R2:2"),
+    )
+    assert (ran.status, ran.json["status"]) == (0, "queued")
+    first, second = ran.json["order"]["shipments"]
+    assert (first["tracking_number"], first["shipping_service"]) == ("8R1", "DPD")
+    assert first["items"] == [{"line": 1, "quantity": 2}]
+    assert (second["shipping_service"], second["items"]) == (
+        ("Colissimo", [{"line": 2, "quantity": 1}])
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--tracking", "8R1", "--parcel", "8R1:1"),
+        ("--parcel", "8R1"),
+        ("--parcel", ":1"),
+        ("--parcel", "8R1:Colissimo:1x0"),
+        ("--parcel", "8R1:Colissimo:one"),
+        ("--parcel", f"{'8' * 300}:1"),
+    ],
+)
+async def test_parcels_nobody_can_send_are_wrong_usage(
+    cli: Cli, held: Story, arguments: tuple[str, ...]
+) -> None:
+    ran = await cli("orders", "ship", ORDER_ID, *arguments, "--json")
+    assert (ran.status, ran.error["code"]) == (2, "bad_usage")
+    assert "orders ship --help" in ran.error["message"]
+
+
 async def test_an_ambiguous_order_is_refused_naming_the_connections(
     cli: Cli, two_connections: Database
 ) -> None:

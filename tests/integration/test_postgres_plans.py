@@ -25,8 +25,8 @@ select
 from generate_series(1, 30000) as n;
 insert into events (id, type, source, subject, sequence, time, data, order_id, connection)
 select
-    gen_random_uuid(), 'order.new', 's', to_char(n, 'FM000000'), 1, now(), '{}',
-    to_char(n, 'FM000000'), 'shop-' || n % 20
+    gen_random_uuid(), 'order.new', '/spartoo/shop-' || n % 20, to_char(n, 'FM000000'), 1, now(),
+    '{}', to_char(n, 'FM000000'), 'shop-' || n % 20
 from generate_series(1, 30000) as n;
 insert into actions (
     connection, order_id, kind, requested_by, status, due_at, created_at, settled_at
@@ -50,9 +50,10 @@ from generate_series(1, 30000) as n;
 insert into order_history (connection, order_id, to_state, trigger, requested_by, at)
 select 'shop-' || n % 20, to_char(n, 'FM000000'), 'new', 'see', 'marketplace', now()
 from generate_series(1, 30000) as n;
-insert into products (catalog, id, sku, ean, stock, reserved, attributes, updated_at)
+insert into products (catalog, id, sku, ean, name, stock, reserved, attributes, updated_at)
 select
-    'default', 'p' || n, 's' || n, 'e' || n, 1, 0, jsonb_build_object('color', 'c' || n), now()
+    'default', 'p' || n, 's' || n, 'e' || n, 'Boot ' || n, 1, 0,
+    jsonb_build_object('color', 'c' || n), now()
 from generate_series(1, 30000) as n;
 insert into reservations (connection, order_id, catalog, product_id, quantity)
 select 'shop-' || n % 20, to_char(n, 'FM000000'), 'default', 'p' || n, 1
@@ -64,6 +65,9 @@ select 'shop-' || n % 20, 'default', 'p' || n, case when n % 200 = 0 then now() 
 from generate_series(1, 30000) as n;
 insert into communications (connection, order_id, service, result, summary, at)
 select 'shop-' || n % 20, to_char(n, 'FM000000'), 'xml_maj_orders', '1', 'accept', now()
+from generate_series(1, 30000) as n;
+insert into comments (connection, order_id, text, written_by, at)
+select 'shop-' || n % 20, to_char(n, 'FM000000'), 'called back', 'ada', now()
 from generate_series(1, 30000) as n;
 insert into commands (id, command, body, reply)
 select
@@ -85,6 +89,7 @@ BIG = {
     "returns",
     "return_history",
     "stock_pushes",
+    "comments",
     "communications",
     "commands",
 }
@@ -108,15 +113,25 @@ CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("orders", "oldest_open", (SHOP,)),
     ("orders", "history", (SHOP, "000001")),
     ("orders", "oldest_pending", ()),
+    ("orders", "waiting", (10_000,)),
+    ("orders", "changed_at", (SHOP, "000001")),
+    ("orders", "page", (None, "pending_manual", None, None, None, None, *NOTHING, 50)),
     ("orders", "page", (SHOP, *NOTHING, None, None, *NOTHING, 50)),
     ("orders", "page", (None, *NOTHING, None, None, *NOTHING, 50)),
     ("orders", "page", (SHOP, None, None, None, None, True, *NOTHING, 50)),
     ("orders", "page", (SHOP, *NOTHING, None, None, NOW, "000001", SHOP, 50)),
+    ("orders", "placed_in_month", (NOW,)),
     ("catalog", "lock", ("default", ["p1", "p2"])),
     ("catalog", "ids_by_sku", ("default", "sku", ["s1", "s2"])),
     ("catalog", "ids_by_ean", ("default", "ean", ["e1", "e2"])),
     ("catalog", "ids_by_attribute", ("default", "color", ["c1", "c2"])),
-    ("catalog", "page", ("default", None, "p5", 50)),
+    ("catalog", "page", ("default", "p5", 50)),
+    ("catalog", "search", ("default", "p12", None, 50)),
+    ("catalog", "search", ("default", "boot 12", "p5", 50)),
+    ("catalog", "catalogs", ()),
+    ("events", "newest", (None, 50)),
+    ("events", "newest", (100, 50)),
+    ("events", "newest_of_subject", ("000001", None, 50, ["default"])),
     ("catalog", "waiting_for", (["default"], ["p200"])),
     ("returns", "lock", (SHOP, IDS)),
     ("returns", "read", (SHOP, IDS)),
@@ -135,6 +150,7 @@ CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("stock_pushes", "postpone", (SHOP, "default", ["p1"], [1], NOW, "no answer")),
     ("stock_pushes", "told", ("default", ["p1", "p2"])),
     ("stock_pushes", "pending", ()),
+    ("comments", "of_order", (SHOP, "000001")),
     ("communications", "of_order", (SHOP, "000001", 500)),
 ]
 
@@ -171,6 +187,14 @@ async def test_no_large_table_is_read_whole(filled: Database) -> None:
                 if node["Node Type"] == "Seq Scan" and node["Relation Name"] in BIG
             ]
     assert not whole
+
+
+async def test_a_rare_state_is_found_without_reading_past_the_others(filled: Database) -> None:
+    for connection in (SHOP, None):
+        async with filled.connection() as conn:
+            args = (connection, "lost", None, None, None, None, *NOTHING, 50)
+            plan = await explained(conn, load("orders")["page"], args)
+        assert "orders_by_state" in {node.get("Index Name") for node in nodes(plan)}
 
 
 async def test_a_scan_of_everything_would_be_noticed(filled: Database) -> None:

@@ -66,20 +66,78 @@ insert into product_changes (catalog, product_id, changed_at)
 select u.catalog, u.id, $3 from unnest($1::text[], $2::text[]) as u (catalog, id)
 
 -- name: page
--- Products by id; text is the start of an id, a stock keeping unit, an article number, or part of
--- the name.
+-- Products by id.
 select
     catalog, id, sku, ean, name, stock, as_of, reserved, price_final_incl_tax,
     price_original_incl_tax, currency, attributes
 from products
-where
-    catalog = $1 and id > coalesce($3::text, '')
-    and (
-        $2::text is null
-        or starts_with(id, $2) or sku = $2 or ean = $2 or strpos(lower(name), lower($2)) > 0
-    )
+where catalog = $1 and id > coalesce($2::text, '')
 order by id
+limit $3
+
+-- name: search
+-- Products by id; text is the start of an id or of the name, a stock keeping unit or an article
+-- number: each from its own index, of the names no more than 1,000.
+with found as (
+    (
+        select id from products
+        where catalog = $1 and id > coalesce($3::text, '') and starts_with(id, $2)
+        order by id
+        limit $4
+    )
+    union
+    (
+        select id from products
+        where catalog = $1 and id > coalesce($3::text, '') and sku = $2
+        order by id
+        limit $4
+    )
+    union
+    (
+        select id from products
+        where catalog = $1 and id > coalesce($3::text, '') and ean = $2
+        order by id
+        limit $4
+    )
+    union
+    (
+        select id from (
+            select id from products
+            where catalog = $1 and starts_with(lower(name) collate "C", lower($2))
+            order by lower(name) collate "C"
+            limit 1000
+        ) as named
+        where id > coalesce($3::text, '')
+        order by id
+        limit $4
+    )
+)
+select
+    p.catalog, p.id, p.sku, p.ean, p.name, p.stock, p.as_of, p.reserved, p.price_final_incl_tax,
+    p.price_original_incl_tax, p.currency, p.attributes
+from found
+join products as p on p.catalog = $1 and p.id = found.id
+order by p.id
 limit $4
+
+-- name: catalogs
+-- Those that hold products, each found by one step in the index, and those connections name.
+with recursive holding as (
+    (select catalog from products order by catalog limit 1)
+    union all
+    select (
+        select p.catalog from products as p
+        where p.catalog > h.catalog
+        order by p.catalog
+        limit 1
+    )
+    from holding as h
+    where h.catalog is not null
+)
+select catalog from holding where catalog is not null
+union
+select settings ->> 'catalog' from connections
+order by 1
 
 -- name: age
 -- The newest moment each catalogue's stock speaks of.

@@ -43,6 +43,31 @@ where
 order by position
 limit $2
 
+-- name: newest
+-- The log backwards, before a position or from its end.
+select * from events
+where $1::bigint is null or position < $1
+order by position desc
+limit $2
+
+-- name: newest_of_subject
+-- The log of one subject backwards: whatever bears that id, each source by the index.
+with sources as (
+    select '/spartoo/' || id as source from connections
+    union all
+    select '/spartoo/catalog/' || catalog from unnest($4::text[]) as catalog
+)
+select e.* from sources
+cross join lateral (
+    select * from events
+    where
+        source = sources.source and subject = $1 and ($2::bigint is null or position < $2)
+    order by sequence desc
+    limit $3
+) as e
+order by e.position desc
+limit $3
+
 -- name: at
 -- Events by position.
 select * from events

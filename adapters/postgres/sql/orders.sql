@@ -157,3 +157,37 @@ group by connection, state
 select connection, min(first_seen_at) as first_seen_at from orders
 where state = 'pending_manual'
 group by connection
+
+-- name: placed_in_month
+-- Per connection, how many orders were placed in this month of its zone: from the index alone.
+select c.id as connection, c.active, o.orders
+from connections as c
+cross join lateral (
+    select date_trunc('month', $1::timestamptz, c.settings ->> 'timezone') as since
+) as month
+cross join lateral (
+    select count(*) as orders from orders
+    where
+        connection = c.id and purchased_at >= month.since
+        and purchased_at < date_trunc(
+            'month', month.since + interval '32 days', c.settings ->> 'timezone'
+        )
+) as o
+order by c.id
+
+-- name: waiting
+-- How many orders wait for a person, and how many have a problem; counted up to a limit.
+select
+    (
+        select count(*) from (
+            select from orders where state = 'pending_manual' limit $1
+        ) as pending_rows
+    ) as pending,
+    (
+        select count(*) from (
+            select from orders where problem is not null limit $1
+        ) as problem_rows
+    ) as attention
+
+-- name: changed_at
+select changed_at from orders where order_id = $2 and connection = $1

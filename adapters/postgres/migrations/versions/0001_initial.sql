@@ -61,6 +61,8 @@ create index orders_undecided on orders using gin (identifiers) with (fastupdate
     where state = 'pending_manual' and touched_by is null;
 create index orders_problem on orders (connection, purchased_at desc, order_id)
     where problem is not null;
+create index orders_by_state on orders (state, connection, purchased_at desc, order_id)
+    where state <> 'shipped'; -- most orders are; orders_paged finds those
 
 create table order_history (
     id bigint generated always as identity primary key,
@@ -207,7 +209,34 @@ create table products (
 ) with (fillfactor = 80);
 create index products_sku on products (catalog, sku) where sku is not null;
 create index products_ean on products (catalog, ean) where ean is not null;
+create index products_name on products (catalog, lower(name) collate "C")
+    where name is not null;
 create index products_attributes on products using gin (attributes jsonb_path_ops);
+
+create table imports ( -- catalogue files that were uploaded
+    id uuid primary key,
+    catalog text collate "C" not null,
+    file text not null,
+    bytes bigint not null,
+    bytes_read bigint not null default 0,
+    products int not null default 0,
+    changed int not null default 0,
+    bad_lines int not null default 0,
+    asked_by text not null,
+    started_at timestamptz not null,
+    touched_at timestamptz not null, -- by the process that reads the file
+    finished_at timestamptz,
+    error text -- why it ended before the file did
+);
+
+create table import_errors (
+    id bigint generated always as identity primary key,
+    import uuid not null references imports (id) on delete cascade,
+    line int not null,
+    message text not null,
+    text text not null
+);
+create index import_errors_import on import_errors (import, id);
 
 -- Products whose waiting orders are to be decided again. Only ever added to and taken off: a step
 -- that notes a change never waits for one that takes changes off.
@@ -261,6 +290,21 @@ create table slips ( -- delivery slips, asked for once
     pdf bytea not null,
     fetched_at timestamptz not null,
     primary key (order_id, connection)
+);
+
+create table comments ( -- notes by people, sent nowhere
+    id bigint generated always as identity primary key,
+    connection text collate "C" not null,
+    order_id text collate "C" not null,
+    text text not null,
+    written_by text not null,
+    at timestamptz not null
+);
+create index comments_order on comments (order_id, connection, id);
+
+create table ended_sessions ( -- of the console, logged out before their time
+    id text collate "C" primary key,
+    until timestamptz not null
 );
 
 create table quarantine (

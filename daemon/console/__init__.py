@@ -1,0 +1,66 @@
+"""The console: what people see and touch, served by the daemon itself.
+
+Server-rendered pages with htmx where a whole page would be too much; nothing is fetched from
+elsewhere. Every route passes through `guard`: host, session, CSRF, errors, headers.
+
+A part of the console is a module with `PAGES` (visit.Pages), named in GROUPS below in the order of
+the navigation. A handler takes a Visit and answers with `visit.page(template, title=…, …)`, after
+a POST with `visit.go(path, message)`, or raises visit.Complaint. Templates extend layout.html and
+are made of macros.html; every form that posts starts with `ui.csrf()` or `ui.once()`. Styles and
+scripts are files in static/, linked by `static(name)`: the policy allows none inside pages.
+"""
+
+from aiohttp import web
+
+from daemon.console import (
+    catalogue,
+    catalogue_import,
+    connection_add,
+    connection_settings,
+    connections,
+    events,
+    login,
+    order_acts,
+    order_bulk,
+    order_page,
+    orders,
+    quarantine,
+    returns,
+    static_files,
+    stream,
+    what_if,
+)
+from daemon.console.catalogue_import import register_imports
+from daemon.console.guard import CONSOLE, Console, guarded
+from daemon.console.rendering import Renderer
+from daemon.console.what_if import register_what_if
+
+GROUPS = (
+    login.PAGES,
+    stream.PAGES,
+    orders.PAGES,
+    order_bulk.PAGES,
+    order_page.PAGES,
+    order_acts.PAGES,
+    returns.PAGES,
+    connection_add.PAGES,
+    connections.PAGES,
+    connection_settings.PAGES,
+    catalogue.PAGES,
+    catalogue_import.PAGES,
+    what_if.PAGES,
+    quarantine.PAGES,
+    events.PAGES,
+)
+
+
+def register_console(app: web.Application) -> None:
+    """Add every page, and the files they load, to the daemon's application."""
+    files = static_files.load()
+    app[CONSOLE] = Console(Renderer(files, [group.entry for group in GROUPS if group.entry]))
+    app.router.add_get("/static/{name}", static_files.serving(files))
+    register_imports(app)
+    register_what_if(app)
+    for group in GROUPS:
+        for route in group.routes:
+            app.router.add_route(route.method, route.path, guarded(route))
