@@ -97,6 +97,20 @@ cross join lateral (
 ) as a
 order by n desc
 
+-- the words they are found by
+insert into order_search (order_id, connection, purchased_at, words)
+select
+    order_id, connection, purchased_at,
+    array_to_tsvector(array_remove(array[
+        '@' || connection, lower(order_id), translate(lower(first_name), 'éè', 'ee'),
+        lower(last_name), 'example.org', 'p' || product,
+        'email:' || lower(first_name || '.' || last_name) || n % 1000 || '@example.org',
+        'p' || product || '_38', case when n % 2 = 0 then 's-' || n end,
+        case when n % 20 = 0 then 'company' end, case when n % 20 = 0 then (n % 3000)::text end
+    ], null))
+from drawn
+order by n desc
+
 -- moves: three an order
 insert into order_history (
     connection, order_id, from_state, to_state, trigger, requested_by, at
@@ -162,6 +176,13 @@ from drawn where n % 1000 = 0
 
 -- the relay has published all but the newest
 update relay set position = (select max(position) - 50 from events)
+
+-- counts
+insert into state_counts (kind, connection, state, records)
+select kind, connection, state, sum(change) from state_count_changes group by kind, connection, state
+
+-- notes that were counted
+truncate state_count_changes
 
 -- statistics, and the visibility map as autovacuum leaves it
 vacuum analyze

@@ -66,20 +66,56 @@ insert into product_changes (catalog, product_id, changed_at)
 select u.catalog, u.id, $3 from unnest($1::text[], $2::text[]) as u (catalog, id)
 
 -- name: page
--- Products by id; text is the start of an id, a stock keeping unit, an article number, or part of
--- the name.
+-- Products by id.
 select
     catalog, id, sku, ean, name, stock, as_of, reserved, price_final_incl_tax,
     price_original_incl_tax, currency, attributes
 from products
-where
-    catalog = $1 and id > coalesce($3::text, '')
-    and (
-        $2::text is null
-        or starts_with(id, $2) or sku = $2 or ean = $2 or strpos(lower(name), lower($2)) > 0
-    )
+where catalog = $1 and id > coalesce($2::text, '')
 order by id
-limit $4
+limit $3
+
+-- name: search
+-- As page, of products meant by a text: the start of an id, a stock keeping unit, an article number
+-- or words of the name. Few matches are sorted; where there are many, the products are tried by id.
+with matching as materialized (
+    select id from products
+    where
+        catalog = $1 and id > coalesce($2::text, '')
+        and (
+            starts_with(id, $4) or sku = $4 or ean = $4
+            or to_tsvector('simple', name) @@ $5::text::tsquery
+        )
+    limit 5001
+), size as materialized (
+    select count(*) <= 5000 as few from matching
+), keys as (
+    (
+        select id from matching
+        where (select few from size)
+        order by id
+        limit $3
+    )
+    union all
+    (
+        select id from products
+        where
+            not (select few from size)
+            and catalog = $1 and id > coalesce($2::text, '')
+            and (
+                starts_with(id, $4) or sku = $4 or ean = $4
+                or to_tsvector('simple', name) @@ $5::text::tsquery
+            )
+        order by id
+        limit $3
+    )
+)
+select
+    p.catalog, p.id, p.sku, p.ean, p.name, p.stock, p.as_of, p.reserved, p.price_final_incl_tax,
+    p.price_original_incl_tax, p.currency, p.attributes
+from products as p
+join keys on p.catalog = $1 and p.id = keys.id
+order by p.id
 
 -- name: age
 -- The newest moment each catalogue's stock speaks of.
