@@ -14,6 +14,7 @@ from adapters.postgres import (
     budget,
     catalog,
     connections,
+    counts,
     events,
     orders,
     quarantine,
@@ -64,6 +65,7 @@ class Gauges:
 
     async def _stored(self, conn: Conn) -> None:
         metrics = self._metrics
+        await counts.fold(conn)
         _fill(metrics.orders, await orders.counts(conn))
         _fill(metrics.returns, await returns.counts(conn))
         pending = await orders.oldest_pending(conn)
@@ -77,10 +79,10 @@ class Gauges:
     async def _queues(self, conn: Conn) -> None:
         metrics = self._metrics
         waiting = await actions.pending(conn)
-        counts: dict[tuple[str, str], int] = {(w.connection, w.kind): w.count for w in waiting}
+        per_kind: dict[tuple[str, str], int] = {(w.connection, w.kind): w.count for w in waiting}
         for connection, products in (await stock_pushes.pending(conn)).items():
-            counts[connection, "push_stock"] = products
-        _fill(metrics.actions_pending, counts)
+            per_kind[connection, "push_stock"] = products
+        _fill(metrics.actions_pending, per_kind)
         metrics.actions_oldest.set(max((self._age(w.oldest) for w in waiting), default=0.0))
         pending, oldest = await events.backlog(conn)
         metrics.outbox_pending.set(pending)

@@ -45,6 +45,8 @@ __all__ = [
     "SettingsError",
     "ensure_secret_key",
     "load_settings",
+    "setting_origins",
+    "shown_settings",
 ]
 
 _CONFIG = PREFIX + "CONFIG"
@@ -154,6 +156,37 @@ def load_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
     `config` goes before SPARTOO_SYNC_CONFIG. Empty variables count as not set. Paths in the
     TOML file are relative to its folder.
     """
+    reading, tables = _read(config, environ)
+    connections, faults = declared_connections(tables, environ)
+    reading.faults.extend(faults)
+    settings = _validated(reading, connections, environ)
+    if reading.faults or settings is None:
+        raise SettingsError(reading.faults)
+    return settings
+
+
+def setting_origins(config: Path | None, environ: Mapping[str, str]) -> dict[str, str]:
+    """Where each setting that was given was written, by key; raises SettingsError."""
+    reading, _ = _read(config, environ)
+    return {
+        key: f"{given.name} in {given.file}" if given.file else given.name
+        for key, given in reading.found.items()
+    }
+
+
+def shown_settings(settings: Settings) -> dict[str, str]:
+    """Every plain setting by key, as it may be shown."""
+    shown = {}
+    for key in sorted(_KNOWN):
+        table, _, inner = key.rpartition(".")
+        value = getattr(getattr(settings, table) if table else settings, inner)
+        hidden = key in _SECRET and value is not None
+        shown[key] = "(set, not shown)" if hidden else "none" if value is None else str(value)
+    return shown
+
+
+def _read(config: Path | None, environ: Mapping[str, str]) -> tuple[_Reading, Given]:
+    """What was given, environment over file, and the tables of connections."""
     path = config or (Path(environ[_CONFIG]) if environ.get(_CONFIG) else None)
     document = read_document(path) if path else {}
     tables = Given("connections", document.pop("connections", []), path)
@@ -161,12 +194,7 @@ def load_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
     if path:
         _take(reading, from_document(document, path))
     _take(reading, from_environment(environ, {_CONFIG, *key_variables(tables)}))
-    connections, faults = declared_connections(tables, environ)
-    reading.faults.extend(faults)
-    settings = _validated(reading, connections, environ)
-    if reading.faults or settings is None:
-        raise SettingsError(reading.faults)
-    return settings
+    return reading, tables
 
 
 def _take(reading: _Reading, layer: Iterable[tuple[str, Given]]) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from adapters.postgres import actions, events, reservations, rows
+from adapters.postgres import actions, events, reservations, rows, words
+from adapters.postgres import counts as state_counts
 from adapters.postgres.paging import Page, decode, page_of
 from adapters.postgres.queries import load
 from statemachine.changes import Changes, Transition
@@ -146,23 +147,16 @@ async def page(
 ) -> Page[Order]:
     """Orders placed from `since` to before `until`, newest first.
 
-    `text` is the start of an order id, a store order id, a reference, or part of the customer's
-    name, company or e-mail address. `attention`: with a problem. Raises BadCursor.
+    `text` is an order id, a store order id or a reference, or words of the customer's name, company
+    or e-mail address, each from its beginning, whatever case and accents. `attention`: with a
+    problem. Raises BadCursor.
     """
-    purchased_at, order_id, of_connection = decode(cursor, datetime.fromisoformat, str, str)
-    found = await conn.fetch(
-        _SQL["page"],
-        connection,
-        state,
-        text,
-        since,
-        until,
-        attention,
-        purchased_at,
-        order_id,
-        of_connection,
-        limit + 1,
-    )
+    after = decode(cursor, datetime.fromisoformat, str, str)
+    wanted = (connection, state, since, until, attention, *after, limit + 1)
+    if text is None or not text.strip():
+        found = await conn.fetch(_SQL["page"], *wanted)
+    else:
+        found = await conn.fetch(_SQL["search"], *wanted, words.query(text, connection))
     orders = [rows.order(row) for row in found]
     return page_of(orders, limit, lambda o: (o.facts.purchased_at, o.id, o.connection))
 
@@ -184,8 +178,8 @@ async def history(conn: "Conn", connection: ConnectionId, order_id: OrderId) -> 
 
 async def counts(conn: "Conn") -> dict[tuple[ConnectionId, OrderState], int]:
     """How many orders stand where."""
-    found = await conn.fetch(_SQL["counts"])
-    return {(row["connection"], OrderState(row["state"])): row["orders"] for row in found}
+    found = await state_counts.by_state(conn, "orders")
+    return {(connection, OrderState(state)): n for (connection, state), n in found.items()}
 
 
 async def placed_in_month(conn: "Conn", now: datetime) -> list[tuple[ConnectionId, bool, int]]:

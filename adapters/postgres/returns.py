@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from adapters.ports import Label
 from adapters.postgres import actions, events
+from adapters.postgres import counts as state_counts
 from adapters.postgres.codec import dump, dump_optional
 from adapters.postgres.paging import Page, decode, page_of
 from adapters.postgres.queries import load
@@ -227,5 +228,5 @@ async def history(
 
 async def counts(conn: "Conn") -> dict[tuple[ConnectionId, ReturnState], int]:
     """How many returns stand where."""
-    found = await conn.fetch(_SQL["counts"])
-    return {(row["connection"], ReturnState(row["state"])): row["returns"] for row in found}
+    found = await state_counts.by_state(conn, "returns")
+    return {(connection, ReturnState(state)): n for (connection, state), n in found.items()}

@@ -9,6 +9,7 @@ from asyncpg import Record
 from pydantic import TypeAdapter
 
 from adapters.postgres.codec import dump, dump_optional
+from adapters.postgres.words import order_words
 from statemachine.model import (
     ActionKind,
     ActionStatus,
@@ -40,6 +41,7 @@ def columns(orders: Iterable[Order], fingerprints: Iterable[bytes | None]) -> li
 
 
 def _row(order: Order, fingerprint: bytes | None) -> tuple[Any, ...]:
+    references = identifiers(order.facts.lines)
     return (
         order.id,
         order.state,
@@ -58,7 +60,8 @@ def _row(order: Order, fingerprint: bytes | None) -> tuple[Any, ...]:
         order.known_at,
         dump(order.shipments),
         dump_optional(order.problem),
-        dump(identifiers(order.facts.lines)),
+        dump(references),
+        "\n".join(order_words(order, references)),
     )
 
 

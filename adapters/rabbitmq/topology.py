@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelClosed
-from aiormq.exceptions import ChannelAccessRefused
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
 from pamqp.common import FieldTable
 
 from adapters.rabbitmq.connection import Broker, describe, translated
@@ -50,6 +50,15 @@ class _Thing:
     name: str
     remedy: str
     declare: Callable[[AbstractChannel], Awaitable[object]]
+    look: Callable[[AbstractChannel], Awaitable[object]] | None = None  # fails where it is not
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """Exchanges and queues that are not there, and those that are not as declared."""
+
+    missing: list[str]
+    differences: list[Difference]
 
 
 def _queue(name: str, arguments: FieldTable) -> _Thing:
@@ -58,6 +67,7 @@ def _queue(name: str, arguments: FieldTable) -> _Thing:
         f"let its consumers empty it, delete it (rabbitmqctl delete_queue {name}, with -p for the"
         " virtual host) and restart the daemon, which declares it anew",
         lambda channel: channel.declare_queue(name, durable=True, arguments=arguments),
+        lambda channel: channel.declare_queue(name, passive=True),
     )
 
 
@@ -67,6 +77,7 @@ def _exchange(name: str, kind: str, arguments: FieldTable | None = None) -> _Thi
         f"stop the daemon, delete the exchange {name} (management page or rabbitmqadmin), start"
         " the daemon, which declares it anew, and bind your own queues to it again",
         lambda channel: channel.declare_exchange(name, kind, durable=True, arguments=arguments),
+        lambda channel: channel.declare_exchange(name, passive=True),
     )
 
 
@@ -105,6 +116,37 @@ async def declare(broker: Broker) -> list[Difference]:
                     differences.append(difference)
                     log.warning("topology differs", **_fields(difference))
     return differences
+
+
+async def inspect(broker: Broker) -> Inspected:
+    """What `declare` would find, nothing made; bindings cannot be seen. Raises BrokerUnavailable.
+
+    Declaring what is there as it is changes nothing, and is refused where it is otherwise.
+    """
+    inspected = Inspected([], [])
+    with translated("looking at exchanges and queues"):
+        async with asyncio.timeout(DECLARE_SECONDS):
+            for thing in _THINGS:
+                if thing.look is None:
+                    continue
+                if await _is_there(broker, thing.look):
+                    difference = await _declare(broker, thing)
+                    inspected.differences.extend([difference] if difference else [])
+                else:
+                    inspected.missing.append(thing.name)
+    return inspected
+
+
+async def _is_there(broker: Broker, look: Callable[[AbstractChannel], Awaitable[object]]) -> bool:
+    channel = await broker.channel()  # its own: a refusal closes it
+    try:
+        await look(channel)
+    except ChannelNotFoundEntity:
+        return False
+    except ChannelClosed:
+        return True  # there, but not for us to see: declaring tells why
+    await channel.close()
+    return True
 
 
 async def _declare(broker: Broker, thing: _Thing) -> Difference | None:

@@ -13,6 +13,7 @@ from daemon.cli.command import ConfigOption, Invocation, JsonOption
 from daemon.cli.connections import group as connections
 from daemon.cli.database import group as database
 from daemon.cli.diagram import register as register_diagram
+from daemon.cli.doctor import register as register_doctor
 from daemon.cli.events import group as events
 from daemon.cli.failures import INTERRUPTED, REFUSED, failure_of
 from daemon.cli.orders import group as orders
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 for _group in (connections, orders, returns, catalog, events, quarantine, database):
     app.add_typer(_group)
-for _register in (register_processes, register_sync, register_diagram):
+for _register in (register_processes, register_sync, register_doctor, register_diagram):
     _register(app)
 
 

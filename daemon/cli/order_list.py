@@ -43,7 +43,7 @@ async def list_orders(
     ] = False,
     text: Annotated[
         str | None,
-        typer.Option(help="Start of an order id, a reference, or part of the customer's name."),
+        typer.Option(help="Start of an order id, a reference, or words of the customer's name."),
     ] = None,
     since: From = None,
     until: To = None,

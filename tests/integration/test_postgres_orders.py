@@ -17,6 +17,7 @@ from statemachine.model import (
     ActionStatus,
     CatalogId,
     ConnectionId,
+    Customer,
     Order,
     OrderId,
     OrderState,
@@ -298,6 +299,61 @@ async def test_pages_are_filtered(db: Database) -> None:
     for text in ("ADA", "example.org", "10001"):
         assert len(await ids(text=text)) == 13
     assert await ids(text="first_name") == []
+
+
+async def test_orders_are_found_by_words_whatever_case_and_accents(db: Database) -> None:
+    for shop in ("shoes-fr", "shoes-de"):
+        await add_connection(db, settings(id=shop))
+    customers = {
+        "0001": Customer("Zoé", "Müller-Dupont", "", "zoe@example.org"),
+        "0002": Customer("Li", "Wei", "Bücher & Söhne", "li.wei@example.com"),
+        "0003": Customer("Dupond", "Zoltan", "", ""),
+    }
+    for number, (order_id, customer) in enumerate(customers.items()):
+        placed = NOW - number * HOUR
+        story = Story(auto_accept=False).seen(
+            order_id=OrderId(order_id), customer=customer, purchased_at=placed
+        )
+        await store(db, story.last)
+
+    async def ids(text: str, **filters: object) -> list[str]:
+        async with db.connection() as conn:
+            items, _ = await orders.page(conn, text=text, **filters)  # type: ignore[arg-type]  # any
+        return [item.id[-1] for item in items]
+
+    assert await ids("ZOE") == ["1"]
+    assert await ids("dupon") == ["1", "3"]
+    assert await ids("zo dup") == []
+    assert await ids("dupont zoe") == ["1"]
+    assert await ids("müller-dup") == ["1"]
+    assert await ids("buecher") == []
+    assert await ids("bucher sohne") == ["2"]
+    assert await ids("li") == ["2"]
+    assert await ids("wei li") == ["2"]
+    assert await ids("li.wei@exam") == ["2"]
+    assert await ids("example.com") == ["2"]
+    assert await ids("'; drop table orders --") == []
+    assert await ids("\\ | & ! <-> :*") == []
+    assert await ids("  ") == ["1", "2", "3"]
+    assert await ids("dupon", connection=ConnectionId("shoes-de")) == []
+    assert await ids("dupon", state=OrderState.SHIPPED) == []
+    assert await ids("dupon", since=NOW) == ["1"]
+    async with db.connection() as conn:
+        first = await orders.page(conn, text="dupon", limit=1)
+        second = await orders.page(conn, text="dupon", limit=1, cursor=first.next_cursor)
+    assert ([o.id for o in first.items], [o.id for o in second.items]) == (["0001"], ["0003"])
+    assert second.next_cursor is None
+
+
+async def test_what_an_order_is_found_by_follows_it(db: Database) -> None:
+    await add_connection(db, settings())
+    story = Story(auto_accept=False).seen(customer=Customer(last_name="Before"))
+    await store(db, story.last)
+    story.seen(customer=Customer(last_name="After"))
+    await store(db, story.last)
+    async with db.connection() as conn:
+        assert (await orders.page(conn, text="before")).items == []
+        assert len((await orders.page(conn, text="after")).items) == 1
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "bm9uc2Vuc2U", "WzFd", "é"])

@@ -23,6 +23,11 @@ select
     now() - make_interval(mins => n), '{}', '{}', now(), now(), '[]', array['p' || n],
     case when n % 500 = 0 then '{}'::json end
 from generate_series(1, 30000) as n;
+insert into order_search (order_id, connection, purchased_at, words)
+select
+    order_id, connection, purchased_at,
+    array_to_tsvector(array['@' || connection, order_id, 'name' || order_id, 'common'])
+from orders;
 insert into events (id, type, source, subject, sequence, time, data, order_id, connection)
 select
     gen_random_uuid(), 'order.new', '/spartoo/shop-' || n % 20, to_char(n, 'FM000000'), 1, now(),
@@ -81,6 +86,7 @@ analyze;
 """
 BIG = {
     "orders",
+    "order_search",
     "events",
     "actions",
     "order_history",
@@ -96,6 +102,13 @@ BIG = {
 SHOP = "shop-1"
 IDS = ["000001", "000021", "000041"]
 NOTHING = (None,) * 3
+PAGES: list[tuple[Any, ...]] = [
+    (shop, state, None, None, attention, *after, 50)
+    for shop in (None, SHOP)
+    for state in (None, "new", "pending_manual", "cancelled", "shipped")
+    for attention in (None, True)
+    for after in (NOTHING, (NOW, "000001", SHOP))
+]
 CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("actions", "claim", ("me", HOLD, 8, 64)),
     ("actions", "heartbeat", ("me", HOLD, [1, 2])),
@@ -103,6 +116,8 @@ CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("actions", "find", (SHOP, "000001", False)),
     ("actions", "pending", ()),
     ("events", "after", (29900, 500)),
+    ("events", "after_filtered", (0, 500, "connection.suspended", None)),
+    ("events", "after_filtered", (0, 500, None, "shop-none")),
     ("events", "after_of_order", (0, 500, None, None, "000001")),
     ("events", "at", ([1, 2, 3],)),
     ("events", "backlog", ()),
@@ -115,23 +130,20 @@ CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("orders", "oldest_pending", ()),
     ("orders", "waiting", (10_000,)),
     ("orders", "changed_at", (SHOP, "000001")),
-    ("orders", "page", (None, "pending_manual", None, None, None, None, *NOTHING, 50)),
-    ("orders", "page", (SHOP, *NOTHING, None, None, *NOTHING, 50)),
-    ("orders", "page", (None, *NOTHING, None, None, *NOTHING, 50)),
-    ("orders", "page", (SHOP, None, None, None, None, True, *NOTHING, 50)),
-    ("orders", "page", (SHOP, *NOTHING, None, None, NOW, "000001", SHOP, 50)),
     ("orders", "placed_in_month", (NOW,)),
+    *(("orders", "page", given) for given in PAGES),
+    *(("orders", "search", (*given, query)) for given in PAGES for query in ("'x'", "'name0':*")),
     ("catalog", "lock", ("default", ["p1", "p2"])),
     ("catalog", "ids_by_sku", ("default", "sku", ["s1", "s2"])),
     ("catalog", "ids_by_ean", ("default", "ean", ["e1", "e2"])),
     ("catalog", "ids_by_attribute", ("default", "color", ["c1", "c2"])),
     ("catalog", "page", ("default", "p5", 50)),
-    ("catalog", "search", ("default", "p12", None, 50)),
-    ("catalog", "search", ("default", "boot 12", "p5", 50)),
     ("catalog", "catalogs", ()),
     ("events", "newest", (None, 50)),
     ("events", "newest", (100, 50)),
     ("events", "newest_of_subject", ("000001", None, 50, ["default"])),
+    ("catalog", "search", ("default", None, 50, "p77", "'boot':*")),
+    ("catalog", "search", ("default", "p5", 50, "nothing", "")),
     ("catalog", "waiting_for", (["default"], ["p200"])),
     ("returns", "lock", (SHOP, IDS)),
     ("returns", "read", (SHOP, IDS)),
@@ -141,6 +153,9 @@ CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("returns", "fingerprints", (SHOP, IDS, IDS)),
     ("returns", "page", (SHOP, *NOTHING, *NOTHING, 50)),
     ("returns", "page", (None, *NOTHING, *NOTHING, 50)),
+    ("returns", "page", (None, "accepted", None, None, *NOTHING, 50)),
+    ("returns", "page", (None, None, None, True, *NOTHING, 50)),
+    ("returns", "page", (None, None, "000001", None, *NOTHING, 50)),
     ("returns", "page", (SHOP, *NOTHING, NOW, "000001", SHOP, 50)),
     ("reservations", "live", ("default", ["p1", "p2"])),
     ("stock_pushes", "mark", (["default"], ["p1"], [None], SHOP)),
@@ -189,12 +204,20 @@ async def test_no_large_table_is_read_whole(filled: Database) -> None:
     assert not whole
 
 
-async def test_a_rare_state_is_found_without_reading_past_the_others(filled: Database) -> None:
-    for connection in (SHOP, None):
-        async with filled.connection() as conn:
-            args = (connection, "lost", None, None, None, None, *NOTHING, 50)
-            plan = await explained(conn, load("orders")["page"], args)
-        assert "orders_by_state" in {node.get("Index Name") for node in nodes(plan)}
+@pytest.mark.parametrize("state", [None, "pending_manual"])
+@pytest.mark.parametrize("shop", [None, "shop-0"])
+async def test_a_word_that_all_share_gives_the_newest_page(
+    filled: Database, shop: str | None, state: str | None
+) -> None:
+    """More match than are sorted: the newest orders are tried in turn."""
+    given = (shop, state, None, None, None, *NOTHING, 50)
+    async with filled.connection() as conn:
+        plain = await conn.fetch(load("orders")["page"], *given)
+        found = await conn.fetch(load("orders")["search"], *given, "'common'")
+        nobody = await conn.fetch(load("orders")["search"], *given, "'common' & 'nobody'")
+    assert len(plain) == 50
+    assert [row["order_id"] for row in found] == [row["order_id"] for row in plain]
+    assert nobody == []
 
 
 async def test_a_scan_of_everything_would_be_noticed(filled: Database) -> None:

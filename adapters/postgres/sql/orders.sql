@@ -17,7 +17,22 @@ where order_id = $1 and ($2::text is null or connection = $2)
 order by connection
 
 -- name: insert
--- Orders seen for the first time.
+-- Orders seen for the first time, and the words they are found by.
+with u as materialized (
+    select * from unnest(
+        $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::bytea[], $7::json[], $8::json[],
+        $9::json[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[],
+        $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::json[], $18::json[],
+        $19::json[], $20::text[]
+    ) as u (
+        order_id, state, spartoo_status, purchased_at, fingerprint, facts, decision,
+        products, touched_by, store_order_id, first_seen_at, changed_at, acknowledged_at,
+        published_at, known_at, shipments, problem, identifiers, words
+    )
+), found_by as (
+    insert into order_search (order_id, connection, purchased_at, words)
+    select u.order_id, $1, u.purchased_at, array_to_tsvector(string_to_array(u.words, e'\n')) from u
+)
 insert into orders (
     connection, order_id, state, spartoo_status, purchased_at, fingerprint, facts, decision,
     products, touched_by, store_order_id, first_seen_at, changed_at, acknowledged_at,
@@ -28,19 +43,33 @@ select
     u.products, u.touched_by, u.store_order_id, u.first_seen_at, u.changed_at, u.acknowledged_at,
     u.published_at, u.known_at, u.shipments, u.problem,
     array(select json_array_elements_text(u.identifiers))
-from unnest(
-    $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::bytea[], $7::json[], $8::json[],
-    $9::json[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[],
-    $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::json[], $18::json[],
-    $19::json[]
-) as u (
-    order_id, state, spartoo_status, purchased_at, fingerprint, facts, decision,
-    products, touched_by, store_order_id, first_seen_at, changed_at, acknowledged_at,
-    published_at, known_at, shipments, problem, identifiers
-)
+from u
 
 -- name: update
--- Orders that moved; the fingerprint stays where none is given.
+-- Orders that moved, and their words where these are others now; the fingerprint stays where none
+-- is given.
+with u as materialized (
+    select * from unnest(
+        $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::bytea[], $7::json[], $8::json[],
+        $9::json[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[],
+        $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::json[], $18::json[],
+        $19::json[], $20::text[]
+    ) as u (
+        order_id, state, spartoo_status, purchased_at, fingerprint, facts, decision,
+        products, touched_by, store_order_id, first_seen_at, changed_at, acknowledged_at,
+        published_at, known_at, shipments, problem, identifiers, words
+    )
+), found_by as (
+    update order_search as s set
+        purchased_at = u.purchased_at,
+        words = array_to_tsvector(string_to_array(u.words, e'\n'))
+    from u
+    where
+        s.connection = $1 and s.order_id = u.order_id
+        and (s.words, s.purchased_at) is distinct from (
+            array_to_tsvector(string_to_array(u.words, e'\n')), u.purchased_at
+        )
+)
 update orders as o set
     state = u.state, spartoo_status = u.spartoo_status, purchased_at = u.purchased_at,
     fingerprint = coalesce(u.fingerprint, o.fingerprint), facts = u.facts, decision = u.decision,
@@ -49,16 +78,7 @@ update orders as o set
     acknowledged_at = u.acknowledged_at, published_at = u.published_at, known_at = u.known_at,
     shipments = u.shipments, problem = u.problem,
     identifiers = array(select json_array_elements_text(u.identifiers))
-from unnest(
-    $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::bytea[], $7::json[], $8::json[],
-    $9::json[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[],
-    $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::json[], $18::json[],
-    $19::json[]
-) as u (
-    order_id, state, spartoo_status, purchased_at, fingerprint, facts, decision,
-    products, touched_by, store_order_id, first_seen_at, changed_at, acknowledged_at,
-    published_at, known_at, shipments, problem, identifiers
-)
+from u
 where o.connection = $1 and o.order_id = u.order_id
 
 -- name: add_history
@@ -107,50 +127,91 @@ order by purchased_at
 limit 1
 
 -- name: page
--- Newest first; per connection only as many rows as the page holds are read from its index.
+-- Newest first; conditions that are null fall away when the statement is planned.
 select r.* from order_records as r
 join (
-    select o.order_id, o.connection from connections as c
-    cross join lateral (
-        select order_id, connection, purchased_at from orders
-        where
-            connection = c.id
-            and purchased_at >= coalesce($4::timestamptz, '-infinity')
-            and purchased_at < coalesce($5::timestamptz, 'infinity')
-            and purchased_at <= coalesce($7::timestamptz, 'infinity')
-            and (
-                purchased_at < coalesce($7::timestamptz, 'infinity')
-                or (order_id, connection) > ($8::text, $9::text)
-            )
-            and ($2::text is null or state = $2)
-            and ($6::boolean is null or (problem is not null) = $6)
-            and (
-                $3::text is null
-                or starts_with(order_id, upper($3))
-                or starts_with(order_id, $3)
-                or store_order_id = $3
-                or $3 = any (identifiers)
-                or strpos(
-                    lower(concat_ws(
-                        ' ', facts #>> '{customer,first_name}', facts #>> '{customer,last_name}',
-                        facts #>> '{customer,company}', facts #>> '{customer,email}'
-                    )),
-                    lower($3)
-                ) > 0
-            )
-        order by purchased_at desc, order_id
-        limit $10
-    ) as o
-    where $1::text is null or c.id = $1
-    order by o.purchased_at desc, o.order_id, o.connection
-    limit $10
+    select order_id, connection from orders
+    where
+        ($1::text is null or connection = $1)
+        and ($2::text is null or state = $2)
+        and ($5::boolean is null or (problem is not null) = $5)
+        and purchased_at >= coalesce($3::timestamptz, '-infinity')
+        and purchased_at < coalesce($4::timestamptz, 'infinity')
+        and purchased_at <= coalesce($6::timestamptz, 'infinity')
+        and (
+            purchased_at < coalesce($6::timestamptz, 'infinity')
+            or (order_id, connection) > ($7::text, $8::text)
+        )
+    order by purchased_at desc, order_id, connection
+    limit $9
 ) as k using (order_id, connection)
 order by r.purchased_at desc, r.order_id, r.connection
 
--- name: counts
--- How many orders stand where.
-select connection, state, count(*) as orders from orders
-group by connection, state
+-- name: search
+-- As page, of orders with these words. Few matches are sorted; where there are many, the newest
+-- orders are tried one by one until the page is full.
+with matching as materialized (
+    select order_id, connection, purchased_at from order_search
+    where
+        words @@ $10::text::tsquery
+        and ($1::text is null or connection = $1)
+        and purchased_at >= coalesce($3::timestamptz, '-infinity')
+        and purchased_at < coalesce($4::timestamptz, 'infinity')
+        and purchased_at <= coalesce($6::timestamptz, 'infinity')
+        and (
+            purchased_at < coalesce($6::timestamptz, 'infinity')
+            or (order_id, connection) > ($7::text, $8::text)
+        )
+    limit 5001
+), size as materialized (
+    select count(*) <= 5000 as few from matching
+), keys as (
+    (
+        select m.order_id, m.connection from matching as m
+        where
+            (select few from size)
+            and (
+                $2::text is null and $5::boolean is null
+                or (
+                    select
+                        ($2::text is null or o.state = $2)
+                        and ($5::boolean is null or (o.problem is not null) = $5)
+                    from orders as o
+                    where o.order_id = m.order_id and o.connection = m.connection
+                )
+            )
+        order by m.purchased_at desc, m.order_id, m.connection
+        limit $9
+    )
+    union all
+    (
+        select o.order_id, o.connection from orders as o
+        cross join lateral (
+            select from order_search as s
+            where
+                s.order_id = o.order_id and s.connection = o.connection
+                and s.words @@ $10::text::tsquery
+            offset 0 -- each order by itself, in this order
+        ) as s
+        where
+            not (select few from size)
+            and ($1::text is null or o.connection = $1)
+            and ($2::text is null or o.state = $2)
+            and ($5::boolean is null or (o.problem is not null) = $5)
+            and o.purchased_at >= coalesce($3::timestamptz, '-infinity')
+            and o.purchased_at < coalesce($4::timestamptz, 'infinity')
+            and o.purchased_at <= coalesce($6::timestamptz, 'infinity')
+            and (
+                o.purchased_at < coalesce($6::timestamptz, 'infinity')
+                or (o.order_id, o.connection) > ($7::text, $8::text)
+            )
+        order by o.purchased_at desc, o.order_id, o.connection
+        limit $9
+    )
+)
+select r.* from order_records as r
+join keys using (order_id, connection)
+order by r.purchased_at desc, r.order_id, r.connection
 
 -- name: oldest_pending
 -- Per connection, since when the longest waiting order waits for a person.

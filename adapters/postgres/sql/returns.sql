@@ -90,35 +90,24 @@ from unnest($2::text[], $3::bytea[]) as u (return_id, fingerprint)
 where r.connection = $1 and r.return_id = u.return_id
 
 -- name: page
--- Newest first; per connection only as many rows as the page holds are read from its index.
+-- Newest first; conditions that are null fall away when the statement is planned.
 select r.* from return_records as r
 join (
-    select o.return_id, o.connection from connections as c
-    cross join lateral (
-        select return_id, connection, requested_at from returns
-        where
-            connection = c.id
-            and requested_at <= coalesce($5::timestamptz, 'infinity')
-            and (
-                requested_at < coalesce($5::timestamptz, 'infinity')
-                or (return_id, connection) > ($6::text, $7::text)
-            )
-            and ($2::text is null or state = $2)
-            and ($3::text is null or order_id = upper($3) or order_id = $3)
-            and ($4::boolean is null or (problem is not null) = $4)
-        order by requested_at desc, return_id
-        limit $8
-    ) as o
-    where $1::text is null or c.id = $1
-    order by o.requested_at desc, o.return_id, o.connection
+    select return_id, connection from returns
+    where
+        ($1::text is null or connection = $1)
+        and ($2::text is null or state = $2)
+        and ($3::text is null or order_id = upper($3) or order_id = $3)
+        and ($4::boolean is null or (problem is not null) = $4)
+        and requested_at <= coalesce($5::timestamptz, 'infinity')
+        and (
+            requested_at < coalesce($5::timestamptz, 'infinity')
+            or (return_id, connection) > ($6::text, $7::text)
+        )
+    order by requested_at desc, return_id, connection
     limit $8
 ) as k using (return_id, connection)
 order by r.requested_at desc, r.return_id, r.connection
-
--- name: counts
--- How many returns stand where.
-select connection, state, count(*) as returns from returns
-group by connection, state
 
 -- name: keep_label
 -- The label given last; one given before that was not sent yet is not sent any more.

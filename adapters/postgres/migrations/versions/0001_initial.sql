@@ -59,10 +59,33 @@ create index orders_open on orders (connection, purchased_at)
     where state in ('new', 'pending_manual', 'accepted', 'synced');
 create index orders_undecided on orders using gin (identifiers) with (fastupdate = off)
     where state = 'pending_manual' and touched_by is null;
-create index orders_problem on orders (connection, purchased_at desc, order_id)
+create index orders_newest on orders (purchased_at desc, order_id, connection);
+create index orders_state on orders (state, purchased_at desc, order_id, connection)
+    include (first_seen_at);
+create index orders_problem on orders (purchased_at desc, order_id, connection)
     where problem is not null;
-create index orders_by_state on orders (state, connection, purchased_at desc, order_id)
-    where state <> 'shipped'; -- most orders are; orders_paged finds those
+
+create table order_search ( -- customers' names among the words: goes with its order
+    order_id text collate "C" not null,
+    connection text collate "C" not null,
+    purchased_at timestamptz not null,
+    words tsvector not null, -- folded; the connection among them
+    primary key (order_id, connection)
+) with (fillfactor = 95);
+create index order_search_words on order_search using gin (words)
+    with (gin_pending_list_limit = 512);
+
+create index order_search_purchased on order_search using brin (purchased_at)
+    with (pages_per_range = 16, autosummarize = on);
+
+create function forget_words() returns trigger language plpgsql as $$
+begin
+    delete from order_search as s using gone
+    where s.order_id = gone.order_id and s.connection = gone.connection;
+    return null;
+end $$;
+create trigger orders_gone after delete on orders referencing old table as gone
+    for each statement execute function forget_words();
 
 create table order_history (
     id bigint generated always as identity primary key,
@@ -97,7 +120,9 @@ create table returns (
 ) with (fillfactor = 80);
 create index returns_paged on returns (connection, requested_at desc, return_id) include (state);
 create index returns_order on returns (order_id, connection);
-create index returns_problem on returns (connection, requested_at desc, return_id)
+create index returns_newest on returns (requested_at desc, return_id, connection);
+create index returns_state on returns (state, requested_at desc, return_id, connection);
+create index returns_problem on returns (requested_at desc, return_id, connection)
     where problem is not null;
 
 create table return_history (
@@ -142,6 +167,8 @@ create table events (
     catalog text collate "C",
     unique (source, subject, sequence)
 );
+create index events_connection on events (connection, position) where connection is not null;
+create index events_type on events (type, position);
 create index events_order on events (order_id, connection, position) where order_id is not null;
 
 create table relay (
@@ -209,8 +236,7 @@ create table products (
 ) with (fillfactor = 80);
 create index products_sku on products (catalog, sku) where sku is not null;
 create index products_ean on products (catalog, ean) where ean is not null;
-create index products_name on products (catalog, lower(name) collate "C")
-    where name is not null;
+create index products_name on products using gin (to_tsvector('simple', name));
 create index products_attributes on products using gin (attributes jsonb_path_ops);
 
 create table imports ( -- catalogue files that were uploaded
@@ -334,6 +360,61 @@ create table rests (
     step_seconds double precision not null,
     primary key (connection, service)
 );
+
+-- How many orders and returns stand where. Every statement that moves some notes by how many; the
+-- notes are only ever added to and taken off, so that no writer waits for another.
+create table state_counts (
+    kind text not null, -- the table
+    connection text collate "C" not null,
+    state text not null,
+    records bigint not null,
+    primary key (kind, connection, state)
+) with (fillfactor = 50);
+create table state_count_changes (
+    id bigint generated always as identity primary key,
+    kind text not null,
+    connection text collate "C" not null,
+    state text not null,
+    change int not null
+);
+
+create function note_new() returns trigger language plpgsql as $$
+begin
+    insert into state_count_changes (kind, connection, state, change)
+    select tg_table_name, connection, state, count(*) from now_there group by connection, state;
+    return null;
+end $$;
+create function note_gone() returns trigger language plpgsql as $$
+begin
+    insert into state_count_changes (kind, connection, state, change)
+    select tg_table_name, connection, state, -count(*) from gone group by connection, state;
+    return null;
+end $$;
+create function note_moved() returns trigger language plpgsql as $$
+begin
+    insert into state_count_changes (kind, connection, state, change)
+    select tg_table_name, connection, state, sum(change) from (
+        select connection, state, 1 as change from now_there
+        union all
+        select connection, state, -1 from gone
+    ) as moves
+    group by connection, state having sum(change) <> 0;
+    return null;
+end $$;
+create trigger orders_counted_new after insert on orders referencing new table as now_there
+    for each statement execute function note_new();
+create trigger orders_counted_gone after delete on orders referencing old table as gone
+    for each statement execute function note_gone();
+create trigger orders_counted_moved after update on orders
+    referencing new table as now_there old table as gone
+    for each statement execute function note_moved();
+create trigger returns_counted_new after insert on returns referencing new table as now_there
+    for each statement execute function note_new();
+create trigger returns_counted_gone after delete on returns referencing old table as gone
+    for each statement execute function note_gone();
+create trigger returns_counted_moved after update on returns
+    referencing new table as now_there old table as gone
+    for each statement execute function note_moved();
 
 create view order_records as
 select

@@ -1,0 +1,1 @@
+"""What could keep the daemon from its work, looked at from outside: each check says what to do."""
