@@ -1,6 +1,6 @@
 """How each connection stands: its looks, the calls left this hour, suspended and why."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from adapters.postgres import budget, connections, looks
 from adapters.postgres.connections import Connection
 from adapters.postgres.database import Conn
 from adapters.postgres.looks import LookState
+from adapters.postgres.paging import Page
 from statemachine.model import ConnectionId
 
 
@@ -58,22 +59,33 @@ class Health:
 
 async def every_health(conn: Conn) -> list[Health]:
     """Every connection, by id."""
-    found = await connections.list_all(conn)
-    looked: dict[ConnectionId, list[LookState]] = {}
-    for state in await looks.state(conn):
-        looked.setdefault(state.connection, []).append(state)
-    left: dict[ConnectionId, dict[str, int]] = {}
-    for (connection_id, service), calls in (await budget.remaining(conn)).items():
-        left.setdefault(connection_id, {})[service] = calls
-    return [Health(c, tuple(looked.get(c.id, ())), left.get(c.id, {})) for c in found]
+    return await _healths(conn, await connections.list_all(conn))
+
+
+async def health_page(
+    conn: Conn, *, text: str | None = None, limit: int = 50, cursor: str | None = None
+) -> Page[Health]:
+    """Connections by id, those whose id begins with `text`. Raises BadCursor."""
+    found = await connections.page(conn, text=text, limit=limit, cursor=cursor)
+    ids = [connection.id for connection in found.items]
+    return Page(await _healths(conn, found.items, *ids), found.next_cursor)
 
 
 async def health_of(conn: Conn, connection: ConnectionId) -> Health:
     """One connection. Raises UnknownConnection."""
     found = await connections.get(conn, connection)
-    looked = await looks.state(conn, connection)
-    left = await budget.remaining(conn, connection)
-    return Health(found, tuple(looked), {service: calls for (_, service), calls in left.items()})
+    return (await _healths(conn, [found], connection))[0]
+
+
+async def _healths(conn: Conn, found: Sequence[Connection], *ids: ConnectionId) -> list[Health]:
+    """How these stand; without ids the looks and budgets of all are read."""
+    looked: dict[ConnectionId, list[LookState]] = {}
+    for state in await looks.state(conn, *ids):
+        looked.setdefault(state.connection, []).append(state)
+    left: dict[ConnectionId, dict[str, int]] = {}
+    for (connection_id, service), calls in (await budget.remaining(conn, *ids)).items():
+        left.setdefault(connection_id, {})[service] = calls
+    return [Health(c, tuple(looked.get(c.id, ())), left.get(c.id, {})) for c in found]
 
 
 def _look(state: LookState) -> dict[str, Any]:

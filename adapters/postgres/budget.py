@@ -50,8 +50,8 @@ async def rest(conn: "Conn", connection: ConnectionId, service: str, first: time
 
 
 async def remaining(
-    conn: "Conn", connection: ConnectionId | None = None
+    conn: "Conn", *connections: ConnectionId
 ) -> dict[tuple[ConnectionId, str], int]:
-    """Calls left in this hour, of one connection or all, for the services that were called."""
-    rows = await conn.fetch(_SQL["remaining"], connection)
+    """Calls left in this hour, of these connections or all, for the services that were called."""
+    rows = await conn.fetch(_SQL["remaining"], list(connections))
     return {(row["connection"], row["service"]): row["remaining"] for row in rows}

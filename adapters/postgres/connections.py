@@ -11,6 +11,7 @@ from cryptography.fernet import InvalidToken, MultiFernet
 
 from adapters.postgres import events, looks, stock_pushes
 from adapters.postgres.errors import PostgresError, StaleVersion, UnknownConnection
+from adapters.postgres.paging import Page, decode, page_of
 from adapters.postgres.queries import load
 from statemachine.changes import Event, EventType
 from statemachine.connection import ConnectionSettings
@@ -52,6 +53,15 @@ class Connection:
 async def list_all(conn: "Conn") -> list[Connection]:
     """Every connection, by id."""
     return [_connection(row) for row in await conn.fetch(_SQL["read"], None)]
+
+
+async def page(
+    conn: "Conn", *, text: str | None = None, limit: int = 50, cursor: str | None = None
+) -> Page[Connection]:
+    """Connections by id, those whose id begins with `text`. Raises BadCursor."""
+    (after,) = decode(cursor, str)
+    found = await conn.fetch(_SQL["page"], text, after, limit + 1)
+    return page_of([_connection(row) for row in found], limit, lambda c: (c.id,))
 
 
 async def get(conn: "Conn", connection: ConnectionId) -> Connection:

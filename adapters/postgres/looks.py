@@ -119,7 +119,7 @@ async def next_due(conn: "Conn") -> datetime | None:
     return due_at
 
 
-async def state(conn: "Conn", connection: ConnectionId | None = None) -> list[LookState]:
-    """How the looks of one connection, or of all, stand."""
-    rows = await conn.fetch(_SQL["state"], connection)
+async def state(conn: "Conn", *connections: ConnectionId) -> list[LookState]:
+    """How the looks of these connections, without any of all, stand."""
+    rows = await conn.fetch(_SQL["state"], list(connections))
     return [LookState(**{**row, "look": Look(row["look"])}) for row in rows]

@@ -111,7 +111,8 @@ async def _free_name(visit: Visit, site: str) -> str:
     """A name that no connection has: the marketplace and the site, numbered from the second on."""
     name, _ = _kind(visit)
     async with visit.connection() as conn:
-        taken = {connection.id for connection in await store.list_all(conn)}
+        found = await store.page(conn, text=f"{name}-{site}", limit=1000)
+    taken = {connection.id for connection in found.items}
     number, free = 1, f"{name}-{site}"
     while free in taken:
         number += 1

@@ -6,8 +6,8 @@ from adapters.postgres.connections import Connection
 from adapters.postgres.errors import UnknownConnection
 from adapters.registry import MARKETPLACES
 from daemon.connection_check import check_connection
-from daemon.connection_health import Health, every_health, health_of
-from daemon.console.addresses import named, place
+from daemon.connection_health import Health, health_of, health_page
+from daemon.console.addresses import listed, named, place
 from daemon.console.visit import Complaint, Entry, Pages, Visit
 from daemon.plan import plan_usage
 from daemon.wiring import utc_now
@@ -19,18 +19,20 @@ PAGES = Pages(Entry("Connections", "/connections"))
 
 @PAGES.get("/connections")
 async def grid(visit: Visit) -> web.Response:
-    """Every connection and how it stands."""
+    """Connections and how they stand."""
+    text, cursor = visit.text("q"), visit.text("cursor")
     async with visit.connection() as conn:
-        found = await every_health(conn)
-    plan = visit.parts.settings.plan
-    used = sum(health.connection.settings.active for health in found)
+        page = await health_page(conn, text=text or None, cursor=cursor or None)
+    more = {"q": text, "cursor": page.next_cursor or ""}
     return await visit.page(
         "connections/grid.html",
         title="Connections",
-        found=found,
+        found=page.items,
         kinds=MARKETPLACES,
-        used=used,
-        allowed=plan.order_connections,
+        text=text,
+        search=bool(text or cursor or page.next_cursor),
+        first=listed("/connections", {"q": text}) if cursor else None,
+        next=listed("/connections", more) if page.next_cursor else None,
     )
 
 

@@ -18,7 +18,7 @@ SCREENS = (("wide", 1440, 900), ("narrow", 390, 844))
 VARIANT = VARIANTS["98_38"]
 
 
-@pytest.mark.timeout(600)  # some forty pages
+@pytest.mark.timeout(600)  # some hundred pages
 async def test_pages_have_their_picture_taken(offline: System, browser: Browser) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     offline.connect("shoes-fr", account="manual", open_look_interval=1)
@@ -38,6 +38,18 @@ async def test_pages_have_their_picture_taken(offline: System, browser: Browser)
         "shipments": f"/orders/shoes-fr/{shipped.id}/shipments",
         "communications": f"/orders/shoes-fr/{shipped.id}/communications",
         "nothing": "/orders?state=lost",
+        "returns": "/returns",
+        "connections": "/connections",
+        "add-site": "/connections/_add/spartoo",
+        "add-connection": "/connections/_add/spartoo/it",
+        "connection": "/connections/shoes-de",
+        "plan": "/plan",
+        "catalogue": "/catalogue?q=98_",
+        "product": "/catalogue/products/default/98_38",
+        "import": "/catalogue/import",
+        "what-if": "/what-if?connection=shoes-de&threshold=1.1&auto_accept=on",
+        "quarantine": "/quarantine",
+        "events": "/events",
     }
     for scheme in ("light", "dark"):
         for name, width, height in SCREENS:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adapters.postgres import connections, looks
+from adapters.postgres import budget, connections, looks
 from adapters.postgres.connections import Connection
 from adapters.postgres.database import Database
 from adapters.spartoo.simulator import Simulator
@@ -250,6 +250,26 @@ async def test_a_name_is_taken_once_and_proposed_anew(merchant: Merchant, db: Da
     assert missing.status == 422
     assert missing.said.count("must be given") == 2
     assert await all_ids(db) == ["spartoo-fr"]
+
+
+async def test_many_connections_are_paged_and_found_by_name(
+    merchant: Merchant, db: Database
+) -> None:
+    async with db.transaction() as tx:
+        for number in range(60):
+            given = ConnectionSettings(id=f"shop-{number:02}")
+            await connections.add(tx, merchant.parts.cipher, given, KEY, datetime.now(UTC))
+            await budget.take(tx, ConnectionId(given.id), "xml_export_orders", 300)
+    first = await merchant.get("/connections")
+    (link,) = first.find("//a[@rel='next']/@href")
+    second = await merchant.get(link)
+    rows = first.find("//tbody//b/text()") + second.find("//tbody//b/text()")
+    assert rows == [f"shop-{number:02}" for number in range(60)]
+    assert "export orders: 299" in second.row("shop-59")
+    found = await merchant.get("/connections?q=shop-5")
+    assert len(found.find("//tbody/tr")) == 10
+    assert "No name begins with" in (await merchant.get("/connections?q=other")).said
+    assert (await merchant.get("/connections?cursor=x")).status == 400
 
 
 async def test_script_in_every_field_is_text(merchant: Merchant, db: Database) -> None:

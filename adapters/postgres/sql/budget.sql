@@ -77,5 +77,5 @@ from calls as k
 join connections as c on c.id = k.connection
 where
     k.minute > clock_timestamp() - interval '61 minutes'
-    and ($1::text is null or k.connection = $1)
+    and (cardinality($1::text[]) = 0 or k.connection = any ($1))
 group by k.connection, k.service, c.settings ->> 'max_calls_per_hour'

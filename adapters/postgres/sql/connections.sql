@@ -7,6 +7,16 @@ from connections
 where $1::text is null or id = $1
 order by id
 
+-- name: page
+-- By id, those whose id begins so.
+select
+    id, settings, active, version, added_at, suspended_at, suspended_reason, suspended_message,
+    api_key is not null as has_key
+from connections
+where id > coalesce($2::text, '') and ($1::text is null or starts_with(id, $1))
+order by id
+limit $3
+
 -- name: lock
 -- One connection, until the transaction ends.
 select

@@ -72,10 +72,10 @@ join connections as c on c.id = l.connection
 where l.due_at is not null and c.active and c.suspended_at is null
 
 -- name: state
--- How the looks of a connection, or of all, stand.
+-- How the looks of these connections, or of all, stand.
 select
     connection, look, due_at, cursor, since, held_until, started_at, finished_at, succeeded_at,
     error, failures, summary
 from looks
-where $1::text is null or connection = $1
+where cardinality($1::text[]) = 0 or connection = any ($1)
 order by connection, look
