@@ -255,7 +255,7 @@ def read_command(body: bytes, message_id: str | None) -> AnyCommand:
     try:
         return _READER.validate_python(fields)
     except ValidationError as error:
-        raise UnreadableCommand("bad_command", _explain(error), command_id) from error
+        raise UnreadableCommand("bad_command", explain(error, inside=1), command_id) from error
 
 
 def _encodable(command_id: Any) -> str | None:
@@ -268,7 +268,7 @@ def _encodable(command_id: Any) -> str | None:
 
 def _object(body: bytes, message_id: str | None) -> dict[str, Any]:
     try:
-        fields = _decode(body)
+        fields = decode_json(body)
     except ValueError as error:
         raise UnreadableCommand("bad_command", f"not JSON: {error}", message_id) from error
     if not isinstance(fields, dict):
@@ -276,8 +276,8 @@ def _object(body: bytes, message_id: str | None) -> dict[str, Any]:
     return fields
 
 
-def _decode(body: bytes) -> Any:
-    """JSON with exact decimals: prices are money."""
+def decode_json(body: bytes) -> Any:
+    """JSON with exact decimals: prices are money. Raises ValueError."""
     import json  # noqa: PLC0415 - the one decoder that reads numbers as Decimal
 
     try:
@@ -286,14 +286,14 @@ def _decode(body: bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def _explain(error: ValidationError) -> str:
-    """One line that names each field and what is wrong with it."""
+def explain(error: ValidationError, *, inside: int = 0) -> str:
+    """One line that names each field, less `inside` outer names, and what is wrong with it."""
     parts = []
     for problem in error.errors(include_url=False, include_input=False):
         if problem["type"].startswith("union_tag"):
             allowed = str(problem.get("ctx", {}).get("expected_tags", ""))
             return f"command: missing or unknown; known are {allowed}"
-        where = ".".join(str(part) for part in problem["loc"][1:])
+        where = ".".join(str(part) for part in problem["loc"][inside:])
         said = problem["msg"].removeprefix("Value error, ")
         parts.append(f"{where}: {said}" if where else said)
     return "; ".join(parts)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from adapters.postgres import reservations, rows, stock_pushes
+from adapters.postgres import paging, reservations, rows, stock_pushes
 from adapters.postgres.codec import dump
 from adapters.postgres.events import notify
 from adapters.postgres.paging import Page, decode, page_of
@@ -86,7 +86,7 @@ async def page(
     cursor: str | None = None,
 ) -> Page[Product]:
     """Products by id; `text`: start of an id, a SKU, an EAN, part of a name. Raises BadCursor."""
-    (after,) = decode(cursor, str)
+    (after,) = decode(cursor, paging.text)
     found = await conn.fetch(_SQL["page"], catalog, text, after, limit + 1)
     return page_of([rows.product(row) for row in found], limit, lambda product: (product.id,))
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from adapters.postgres import actions, events, reservations, rows
+from adapters.postgres import actions, events, paging, reservations, rows
 from adapters.postgres.paging import Page, decode, page_of
 from adapters.postgres.queries import load
 from statemachine.changes import Changes, Transition
@@ -141,7 +141,7 @@ async def page(
     `text` is the start of an order id, a store order id, a reference, or part of the customer's
     name, company or e-mail address. `attention`: with a problem. Raises BadCursor.
     """
-    purchased_at, order_id, of_connection = decode(cursor, datetime.fromisoformat, str, str)
+    purchased_at, order_id, of_connection = decode(cursor, paging.moment, paging.text, paging.text)
     found = await conn.fetch(
         _SQL["page"],
         connection,

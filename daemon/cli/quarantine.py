@@ -7,23 +7,19 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from adapters.postgres import actions
 from adapters.postgres import quarantine as store
 from adapters.postgres.database import Conn, Tx
 from adapters.postgres.paging import Page
 from adapters.postgres.quarantine import Quarantined
-from adapters.postgres.returns import IN_QUARANTINE
 from daemon.cli.asking import NO_DAEMON, asked_by, daemon_runs, known_connection
 from daemon.cli.command import Invocation, command
 from daemon.cli.order_list import Cursor, Limit
 from daemon.cli.order_names import OrderName
 from daemon.cli.output import facts, note, plain, print_json, show, table
+from daemon.rereading import is_fetched, read_again
 from daemon.transactions import in_transaction
-from statemachine.events import UNREADABLE
 from statemachine.facts import Refused
-from statemachine.model import ConnectionId, OrderId
-
-_FOUND_BY_LOOKS = (UNREADABLE, IN_QUARANTINE)  # nothing here can be fetched as an order
+from statemachine.model import ConnectionId
 
 group = typer.Typer(
     name="quarantine",
@@ -92,10 +88,7 @@ async def retry(invocation: Invocation, name: OrderName) -> None:
 
         async def work(tx: Tx) -> Quarantined:
             entry = await _find(tx, name)
-            await store.reopen(tx, entry.connection, entry.order_id)
-            if not entry.order_id.startswith(_FOUND_BY_LOOKS):
-                order_id = OrderId(entry.order_id)
-                await actions.request_fetch(tx, entry.connection, order_id, asked_by())
+            await read_again(tx, entry, asked_by())
             return entry
 
         entry = await in_transaction(parts.database, work)
@@ -103,7 +96,7 @@ async def retry(invocation: Invocation, name: OrderName) -> None:
 
 
 async def _tell(invocation: Invocation, entry: Quarantined, *, runs: bool) -> None:
-    fetched = not entry.order_id.startswith(_FOUND_BY_LOOKS)
+    fetched = is_fetched(entry)
     if invocation.as_json:
         about = {"connection": entry.connection, "order_id": entry.order_id}
         print_json({**about, "status": "queued", "fetch": fetched})
