@@ -1,6 +1,6 @@
 """The grid of marketplaces: name → how to reach one account on it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 import aiohttp
@@ -14,7 +14,12 @@ OnCall = Callable[[CallReport], None]
 
 
 class UnknownMarketplace(ValueError):
-    """A connection names a marketplace or site that no adapter knows."""
+    """A connection names a marketplace or site that no adapter knows; `key` is that setting."""
+
+    def __init__(self, key: str, given: str, known: Iterable[str]):
+        self.key = key
+        self.problem = f"{given!r} is not one of: {', '.join(known)}"
+        super().__init__(f"{key} {self.problem}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +51,9 @@ def check_known(settings: ConnectionSettings) -> None:
     """Raises UnknownMarketplace naming what is known."""
     kind = MARKETPLACES.get(settings.marketplace)
     if kind is None:
-        known = ", ".join(MARKETPLACES)
-        raise UnknownMarketplace(f"marketplace {settings.marketplace!r} is not one of: {known}")
+        raise UnknownMarketplace("marketplace", settings.marketplace, MARKETPLACES)
     if settings.site not in kind.sites:
-        known = ", ".join(kind.sites)
-        raise UnknownMarketplace(f"site {settings.site!r} is not one of: {known}")
+        raise UnknownMarketplace("site", settings.site, kind.sites)
 
 
 def open_marketplace(

@@ -86,6 +86,10 @@ class Accounts:
         self._open[connection_id] = account
         return account
 
+    def trial(self, settings: ConnectionSettings, key: str) -> Marketplace:
+        """An account that is stored nowhere yet, opened to try its key; its calls count."""
+        return self._marketplace(settings, key, keep_free=0)
+
     def _account(self, connection: Connection, key: str) -> Account:
         settings = connection.settings
         reserve = max(1, int(settings.max_calls_per_hour * ACTION_SHARE))

@@ -6,11 +6,11 @@ from datetime import datetime
 import structlog
 
 from adapters.postgres import connections
-from adapters.postgres.connections import Connection, UnreadableKey
+from adapters.postgres.connections import UnreadableKey
 from adapters.postgres.database import Tx
 from adapters.postgres.errors import UnknownConnection
 from adapters.registry import check_known
-from daemon.commands import switch
+from daemon.connection_changes import added, changed
 from daemon.settings import DeclaredConnection
 from daemon.transactions import in_transaction
 from daemon.wiring import Parts
@@ -26,7 +26,7 @@ async def apply_declared(
 
     Raises Refused (`plan_limit`), UnknownMarketplace.
     """
-    changed = []
+    applied = []
     for connection in declared:
         check_known(connection.settings)
 
@@ -35,8 +35,8 @@ async def apply_declared(
 
         if await in_transaction(parts.database, apply):
             log.info("declared connection applied", connection=connection.settings.id)
-            changed.append(connection.settings.id)
-    return changed
+            applied.append(connection.settings.id)
+    return applied
 
 
 async def _apply(tx: Tx, parts: Parts, declared: DeclaredConnection, now: datetime) -> bool:
@@ -44,22 +44,16 @@ async def _apply(tx: Tx, parts: Parts, declared: DeclaredConnection, now: dateti
     key = declared.api_key.get_secret_value() if declared.api_key else None
     wanted = declared.settings
     try:
-        known = await connections.get(tx, connection_id)
+        known = await connections.lock(tx, connection_id)
     except UnknownConnection:
-        inactive = wanted.model_copy(update={"active": False})
-        known = await connections.add(tx, parts.cipher, inactive, key, now)
-        await _switch(tx, parts, known, now, active=wanted.active)
+        await added(tx, parts, wanted, key, now)
         return True
     if wanted.sync_from is None:
         wanted = wanted.model_copy(update={"sync_from": known.settings.sync_from})
     same_key = key is None or key == await _stored_key(tx, parts, connection_id)
     if same_key and wanted == known.settings:
         return False
-    settings = wanted.model_copy(update={"active": known.settings.active})
-    known = await connections.update(tx, parts.cipher, settings, api_key=key)
-    if not same_key and known.suspended_reason == "bad_key":
-        await connections.resume(tx, connection_id, "by_command", "new API key", now)
-    await _switch(tx, parts, known, now, active=wanted.active)
+    await changed(tx, parts, known, wanted, now, None if same_key else key)
     return True
 
 
@@ -69,8 +63,3 @@ async def _stored_key(tx: Tx, parts: Parts, connection_id: ConnectionId) -> str 
         return await connections.api_key(tx, parts.cipher, connection_id)
     except UnreadableKey:
         return None
-
-
-async def _switch(tx: Tx, parts: Parts, known: Connection, now: datetime, *, active: bool) -> None:
-    if known.settings.active is not active:
-        await switch(tx, known, parts.settings.plan, now, active=active)

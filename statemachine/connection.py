@@ -62,6 +62,7 @@ Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(_format_duration, when_used="json")
 ]
 Zone = Annotated[str, AfterValidator(_known_zone)]
+Threshold = Annotated[Decimal, Field(gt=0, le=2, allow_inf_nan=False)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,62}$")]
 
 DEFAULT_SHIPPING_SERVICES = (
@@ -109,13 +110,7 @@ class ConnectionSettings(BaseModel):
     )
     auto_accept: bool = Field(False, description="Accept Orders Automatically")
     price_attribute: PriceAttribute = Field(PriceAttribute.FINAL, description="Price Attribute")
-    price_threshold: Decimal = Field(
-        Decimal("0.97"),
-        gt=0,
-        le=2,
-        allow_inf_nan=False,
-        description="Price Attribute Threshold",
-    )
+    price_threshold: Threshold = Field(Decimal("0.97"), description="Price Attribute Threshold")
     use_billing_address_for_shipping: bool = Field(
         False, description="Use Billing Address For Shipping"
     )

@@ -3,7 +3,8 @@
 Source: Koongo, "Accept Orders Automatically", "Price Attribute", "Price Attribute Threshold".
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Context, Decimal, Inexact
 
@@ -14,6 +15,11 @@ from statemachine.stock import Catalogue, ordered
 ACCEPT = "accept"
 HOLD = "hold"
 
+AUTO_ACCEPT_OFF = "auto_accept_off"
+BELOW_THRESHOLD = "price_below_threshold"
+NO_REFERENCE = "no_reference_price"
+
+_FIGURES = re.compile(r"(\S+) [≥<] \S+ × (\S+) = \S+")
 _EXACT = Context(prec=200, traps=[Inexact])  # money is never rounded; better fail than guess
 
 Finding = tuple[Check, str | None]  # a check, and the reason it gives when it failed
@@ -23,28 +29,30 @@ def decide(
     order: MarketplaceOrder, settings: ConnectionSettings, catalogue: Catalogue, now: datetime
 ) -> Decision:
     """Decide on an order by the catalogue; the decision keeps every check with its figures."""
-    findings = [f for line in order.lines for f in _examine(line, order, settings, catalogue)]
-    reasons = [] if settings.auto_accept else ["auto_accept_off"]
-    reasons += [reason for _, reason in findings if reason is not None]
-    return Decision(
-        outcome=HOLD if reasons else ACCEPT,
-        reasons=tuple(dict.fromkeys(reasons)),
-        checks=tuple(check for check, _ in findings),
-        settings=DecisionSettings(
-            auto_accept=settings.auto_accept,
-            price_attribute=settings.price_attribute,
-            price_threshold=settings.price_threshold,
-            product_id_attribute=settings.product_id_attribute,
-        ),
-        at=now,
+    used = DecisionSettings(
+        auto_accept=settings.auto_accept,
+        price_attribute=settings.price_attribute,
+        price_threshold=settings.price_threshold,
+        product_id_attribute=settings.product_id_attribute,
     )
+    findings = [f for line in order.lines for f in _examine(line, order, used, catalogue)]
+    reasons = [reason for _, reason in findings if reason is not None]
+    return conclude((check for check, _ in findings), reasons, used, now)
+
+
+def conclude(
+    checks: Iterable[Check], failures: Iterable[str], used: DecisionSettings, at: datetime
+) -> Decision:
+    """The decision that checks and the reasons they gave lead to."""
+    reasons = dict.fromkeys((*(() if used.auto_accept else (AUTO_ACCEPT_OFF,)), *failures))
+    return Decision(HOLD if reasons else ACCEPT, tuple(reasons), tuple(checks), used, at)
 
 
 def _examine(
-    line: Line, order: MarketplaceOrder, settings: ConnectionSettings, catalogue: Catalogue
+    line: Line, order: MarketplaceOrder, used: DecisionSettings, catalogue: Catalogue
 ) -> Iterator[Finding]:
     candidates = [catalogue[product_id] for product_id in catalogue.candidates(line)]
-    yield _product_check(line, candidates, settings.product_id_attribute)
+    yield _product_check(line, candidates, used.product_id_attribute)
     if len(candidates) != 1:
         return
     product = candidates[0]
@@ -55,12 +63,9 @@ def _examine(
     if not comparable:
         detail = f"ordered in {order.currency}, catalogue price in {currency}"
         yield Check(line.line, "currency", passed=False, detail=detail), "currency_mismatch"
-    reference = _reference_price(product, settings)
-    if reference is None:
-        detail = f"the product has no {settings.price_attribute}"
-        yield Check(line.line, "price", passed=False, detail=detail), "no_reference_price"
-    elif comparable:
-        yield _price_check(line, reference, settings.price_threshold)
+    reference = reference_price(product, used.price_attribute)
+    if comparable or reference is None:
+        yield price_check(line.line, line.unit_price_discounted, reference, used)
 
 
 def _product_check(line: Line, candidates: Sequence[Product], attribute: str) -> Finding:
@@ -82,20 +87,32 @@ def _stock_check(line: Line, product: Product, units: int) -> Finding:
     return check, None if passed else "out_of_stock"
 
 
-def _reference_price(product: Product, settings: ConnectionSettings) -> Decimal | None:
-    if settings.price_attribute is PriceAttribute.FINAL:
+def reference_price(product: Product, attribute: str) -> Decimal | None:
+    """The catalogue price an order is measured against."""
+    if attribute == PriceAttribute.FINAL:
         return product.price_final_incl_tax
     return product.price_original_incl_tax
 
 
-def _price_check(line: Line, reference: Decimal, threshold: Decimal) -> Finding:
-    least = _EXACT.multiply(reference, threshold)
-    price = line.unit_price_discounted
+def price_check(
+    line: int, price: Decimal, reference: Decimal | None, used: DecisionSettings
+) -> Finding:
+    """Measure an item's price against the catalogue's, exactly."""
+    if reference is None:
+        detail = f"the product has no {used.price_attribute}"
+        return Check(line, "price", passed=False, detail=detail), NO_REFERENCE
+    least = _EXACT.multiply(reference, used.price_threshold)
     passed = price >= least
     sign = "≥" if passed else "<"
-    detail = f"{price} {sign} {threshold} × {reference} = {_shortest(least)}"
-    check = Check(line.line, "price", passed=passed, detail=detail)
-    return check, None if passed else "price_below_threshold"
+    detail = f"{price} {sign} {used.price_threshold} × {reference} = {_shortest(least)}"
+    check = Check(line, "price", passed=passed, detail=detail)
+    return check, None if passed else BELOW_THRESHOLD
+
+
+def figures_of(check: Check) -> tuple[Decimal, Decimal] | None:
+    """The item's price and the catalogue's that a price check kept; None where it had no price."""
+    found = _FIGURES.fullmatch(check.detail)
+    return found and (Decimal(found[1]), Decimal(found[2]))
 
 
 def _shortest(amount: Decimal) -> str:

@@ -23,6 +23,11 @@ class LineError:
     message: str
     text: str
 
+    @property
+    def report(self) -> str:
+        """Itself as one line of an error report."""
+        return f"line {self.line}: {self.message}: {self.text}"
+
 
 @dataclass(frozen=True, slots=True)
 class Line:

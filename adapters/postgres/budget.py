@@ -43,7 +43,9 @@ async def rest(conn: "Conn", connection: ConnectionId, service: str, first: time
     return until
 
 
-async def remaining(conn: "Conn") -> dict[tuple[ConnectionId, str], int]:
-    """Calls left in this hour, for the services that were called in it."""
-    rows = await conn.fetch(_SQL["remaining"])
+async def remaining(
+    conn: "Conn", connection: ConnectionId | None = None
+) -> dict[tuple[ConnectionId, str], int]:
+    """Calls left in this hour, of one connection or all, for the services that were called."""
+    rows = await conn.fetch(_SQL["remaining"], connection)
     return {(row["connection"], row["service"]): row["remaining"] for row in rows}

@@ -59,6 +59,11 @@ async def get(conn: "Conn", connection: ConnectionId) -> Connection:
     return _known(connection, await conn.fetchrow(_SQL["read"], connection))
 
 
+async def lock(tx: "Tx", connection: ConnectionId) -> Connection:
+    """One connection, ours until the transaction ends. Raises UnknownConnection."""
+    return _known(connection, await tx.fetchrow(_SQL["lock"], connection))
+
+
 async def add(
     tx: "Tx",
     cipher: MultiFernet,
@@ -98,7 +103,7 @@ async def update(
     Tells nobody: see `resume` and `disabled`. Raises UnknownConnection, and StaleVersion when it
     is not at `expected_version`.
     """
-    before = await _lock(tx, ConnectionId(settings.id))
+    before = await lock(tx, ConnectionId(settings.id))
     if expected_version is not None and before.version != expected_version:
         raise StaleVersion(
             f"connection {before.id} is at version {before.version}, not {expected_version};"
@@ -112,7 +117,7 @@ async def update(
 
 async def set_active(tx: "Tx", connection: ConnectionId, *, active: bool) -> bool:
     """Set the setting `active` alone; False when it is so already. Raises UnknownConnection."""
-    before = await _lock(tx, connection)
+    before = await lock(tx, connection)
     if before.settings.active is active:
         return False
     await _store(tx, before, before.settings.model_copy(update={"active": active}), None)
@@ -216,10 +221,6 @@ def _connection(row: Record) -> Connection:
         | orjson.loads(values.pop("settings"))
     )
     return Connection(settings=settings, **values)
-
-
-async def _lock(tx: "Tx", connection: ConnectionId) -> Connection:
-    return _known(connection, await tx.fetchrow(_SQL["lock"], connection))
 
 
 def _known(connection: ConnectionId, row: Record | None) -> Connection:

@@ -180,6 +180,12 @@ async def counts(conn: "Conn") -> dict[tuple[ConnectionId, OrderState], int]:
     return {(row["connection"], OrderState(row["state"])): row["orders"] for row in found}
 
 
+async def placed_in_month(conn: "Conn", now: datetime) -> list[tuple[ConnectionId, bool, int]]:
+    """Each connection, whether it is active, and its orders placed in the month of `now`."""
+    found = await conn.fetch(_SQL["placed_in_month"], now)
+    return [(row["connection"], row["active"], row["orders"]) for row in found]
+
+
 async def oldest_pending(conn: "Conn") -> dict[ConnectionId, datetime]:
     """Per connection, when the order that waits longest for a person was first seen."""
     found = await conn.fetch(_SQL["oldest_pending"])

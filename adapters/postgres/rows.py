@@ -1,6 +1,7 @@
 """Orders as rows: columns for what is searched, JSON for the rest; products out of rows."""
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -22,12 +23,14 @@ from statemachine.model import (
     ProductId,
     Shipment,
 )
+from statemachine.what_if import KeptOrder
 
 _FACTS = TypeAdapter(MarketplaceOrder)
 _DECISION = TypeAdapter(Decision)
 _PROBLEM = TypeAdapter(Problem)
 _SHIPMENTS = TypeAdapter(tuple[Shipment, ...])
 _PRODUCTS = TypeAdapter(dict[int, ProductId])
+_PRICES = TypeAdapter(dict[int, Decimal])
 
 
 def columns(orders: Iterable[Order], fingerprints: Iterable[bytes | None]) -> list[list[Any]]:
@@ -87,6 +90,18 @@ def order(row: Record) -> Order:
             ActionKind(kind): ActionStatus(status)
             for kind, status in _object(row["actions"]).items()
         },
+    )
+
+
+def kept_order(row: Record) -> KeptOrder:
+    """What is kept of an order's decision."""
+    return KeptOrder(
+        order_id=row["order_id"],
+        purchased_at=row["purchased_at"],
+        state=OrderState(row["state"]),
+        decision=row["decision"] and _DECISION.validate_json(row["decision"]),
+        products=_PRODUCTS.validate_json(row["products"]),
+        prices={} if row["prices"] is None else _PRICES.validate_json(row["prices"]),
     )
 
 

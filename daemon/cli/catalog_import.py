@@ -1,44 +1,21 @@
 """`spartoo-sync catalog import`: a file of products into the database, batch by batch."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from adapters.catalog import LineError, read_catalog
-from adapters.postgres.database import Database, Tx
-from adapters.postgres.errors import PostgresError
+from adapters.catalog import LineError
+from adapters.postgres.database import Database
+from daemon.catalog_import import Imported, import_file
 from daemon.cli.catalog_names import CatalogName
 from daemon.cli.command import Invocation
 from daemon.cli.output import console, note, print_json
-from daemon.products import upsert_products
-from daemon.transactions import in_transaction
-from daemon.wiring import utc_now
 from statemachine.facts import Refused
-from statemachine.model import CatalogId, ProductUpdate
-
-_BATCH = 500
-_SHOWN_ERRORS = 20
-
-
-@dataclass(slots=True)
-class Imported:
-    """What became of a file: products read (of them changed), and lines that could not be."""
-
-    products: int = 0
-    changed: int = 0
-    bad_lines: int = 0
-    first_errors: list[LineError] = field(default_factory=list)
-
-    def note_error(self, error: LineError) -> None:
-        """Count it; keep it if it is among the first."""
-        self.bad_lines += 1
-        if len(self.first_errors) < _SHOWN_ERRORS:
-            self.first_errors.append(error)
+from statemachine.model import CatalogId
 
 
 async def import_catalog(
@@ -59,50 +36,23 @@ async def import_catalog(
     """
     imported = Imported()
     async with invocation.parts() as parts:
-        with _progress(file) as told, _error_file(errors) as written:
-            items = _readable(read_catalog(file, told), imported, written)
-            try:
-                await store_products(parts.database, CatalogId(catalog), items, imported)
-            except PostgresError as error:
-                kept = f"{imported.products} products are kept; import the file again to go on"
-                raise Refused("import_stopped", f"{file}: {error}; {kept}") from error
+        with _progress(file) as told, _error_file(errors) as note_error:
+            await _import(parts.database, CatalogId(catalog), file, imported, told, note_error)
     _tell(invocation, file, imported, errors)
 
 
-async def store_products(
+async def _import(
     database: Database,
     catalog: CatalogId,
-    products: Iterable[ProductUpdate],
+    file: Path,
     imported: Imported,
+    progress: Callable[[int], None] | None,
+    on_error: Callable[[LineError], None] | None,
 ) -> None:
-    """Store products, a batch a transaction; counts what is kept. Raises PostgresError."""
-    batch: list[ProductUpdate] = []
-
-    async def store(tx: Tx) -> int:
-        return await upsert_products(tx, catalog, batch, utc_now())
-
-    for product in products:
-        batch.append(product)
-        if len(batch) == _BATCH:
-            imported.changed += await in_transaction(database, store)
-            imported.products += len(batch)
-            batch.clear()
-    if batch:
-        imported.changed += await in_transaction(database, store)
-        imported.products += len(batch)
-
-
-def _readable(
-    items: Iterable[ProductUpdate | LineError], imported: Imported, written: TextIO | None
-) -> Iterator[ProductUpdate]:
-    """The products among the items; errors are noted and written down."""
-    for item in items:
-        if isinstance(item, LineError):
-            imported.note_error(item)
-            if written is not None:
-                written.write(f"line {item.line}: {item.message}: {item.text}\n")
-        else:
-            yield item
+    try:
+        await import_file(database, catalog, file, imported, progress=progress, on_error=on_error)
+    except Refused as error:
+        raise Refused(error.code, f"{file}: {error.message}") from error
 
 
 @contextmanager
@@ -118,8 +68,18 @@ def _progress(file: Path) -> Iterator[Callable[[int], None] | None]:
         yield lambda position: progress.update(task, completed=position)
 
 
-def _error_file(path: Path | None) -> TextIO | nullcontext[None]:
-    return nullcontext() if path is None else path.open("w", encoding="utf-8")
+@contextmanager
+def _error_file(path: Path | None) -> Iterator[Callable[[LineError], None] | None]:
+    """Writes down each unreadable line, if so wished."""
+    if path is None:
+        yield None
+        return
+    with path.open("w", encoding="utf-8") as written:
+
+        def note_error(error: LineError) -> None:
+            written.write(f"{error.report}\n")
+
+        yield note_error
 
 
 def _tell(invocation: Invocation, file: Path, imported: Imported, errors: Path | None) -> None:

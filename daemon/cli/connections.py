@@ -1,29 +1,25 @@
 """`spartoo-sync connections`: accounts on country sites, and whether they work."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from adapters.postgres import connections as store
 from adapters.postgres.connections import Connection
-from adapters.postgres.database import Tx
 from daemon.cli.asking import asked_by, command_id, tell
 from daemon.cli.command import Invocation, command
-from daemon.cli.connection_check import check_connection
-from daemon.cli.connection_input import changed_settings, pairs, read_api_key
+from daemon.cli.connection_check import test_connection
+from daemon.cli.connection_input import ask_api_key, pairs
 from daemon.cli.connection_list import list_connections
 from daemon.cli.output import note, print_json
 from daemon.command_messages import ConnectionSwitch
-from daemon.commands import switch
+from daemon.connection_changes import add_connection, change_connection, read_settings
 from daemon.declared import apply_declared
 from daemon.settings import SettingsError
 from daemon.settings_connections import DeclaredConnection, declared_connections
 from daemon.settings_sources import Given, read_document
-from daemon.transactions import in_transaction
-from daemon.wiring import Parts, utc_now
+from daemon.wiring import utc_now
 from statemachine.connection import ConnectionSettings
 from statemachine.model import ConnectionId
 
@@ -33,7 +29,7 @@ group = typer.Typer(
     no_args_is_help=True,
 )
 command(group, "list")(list_connections)
-command(group, "test")(check_connection)
+command(group, "test")(test_connection)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the connection.")]
 KeyFile = Annotated[
@@ -63,17 +59,11 @@ async def add(
 
     Without --api-key-file or --api-key-env the key is asked for, and not shown while typed.
     """
-    settings = changed_settings({"id": connection, "site": site}, pairs(given or []))
+    settings = read_settings({"id": connection, "site": site} | pairs(given or []))
     invocation.settings()
-    key = read_api_key(key_file, key_variable, ask=True)
+    key = ask_api_key(key_file, key_variable, ask=True)
     async with invocation.parts() as parts:
-
-        async def work(tx: Tx) -> Connection:
-            inactive = settings.model_copy(update={"active": False})
-            added = await store.add(tx, parts.cipher, inactive, key, utc_now())
-            return await _switched(tx, parts, added, active=settings.active)
-
-        added = await in_transaction(parts.database, work)
+        added = await add_connection(parts, settings, key)
     _told(invocation, added, f"added; `spartoo-sync connections test {connection}` tries the key")
 
 
@@ -94,35 +84,12 @@ async def change(
 ) -> None:
     """Change a connection's settings or API key; a new key ends a suspension."""
     changes = pairs(given or [])
-    key = read_api_key(key_file, key_variable, ask=ask)
+    key = ask_api_key(key_file, key_variable, ask=ask)
     if not changes and key is None:
         raise SettingsError(["nothing to change: give KEY=VALUE, --api-key-file or --api-key-env"])
     async with invocation.parts() as parts:
-
-        async def work(tx: Tx) -> Connection:
-            return await _change(tx, parts, connection, changes, key)
-
-        changed = await in_transaction(parts.database, work)
+        changed = await change_connection(parts, ConnectionId(connection), changes, api_key=key)
     _told(invocation, changed, "changed")
-
-
-async def _change(
-    tx: Tx, parts: Parts, connection: str, changes: Mapping[str, str], key: str | None
-) -> Connection:
-    known = await store.get(tx, ConnectionId(connection))
-    settings = changed_settings(known.settings.model_dump(), changes)
-    same_activity = settings.model_copy(update={"active": known.settings.active})
-    changed = await store.update(tx, parts.cipher, same_activity, api_key=key)
-    if key is not None and known.suspended_reason != store.BY_COMMAND:
-        await store.resume(tx, known.id, store.BY_COMMAND, "new API key", utc_now())
-    return await _switched(tx, parts, changed, active=settings.active)
-
-
-async def _switched(tx: Tx, parts: Parts, known: Connection, *, active: bool) -> Connection:
-    """The connection, activated or disabled if it is not so already. Raises Refused."""
-    if known.settings.active is not active:
-        await switch(tx, known, parts.settings.plan, utc_now(), active=active)
-    return await store.get(tx, known.id)
 
 
 def _told(invocation: Invocation, connection: Connection, what: str) -> None:

@@ -112,6 +112,7 @@ CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("orders", "page", (None, *NOTHING, None, None, *NOTHING, 50)),
     ("orders", "page", (SHOP, None, None, None, None, True, *NOTHING, 50)),
     ("orders", "page", (SHOP, *NOTHING, None, None, NOW, "000001", SHOP, 50)),
+    ("orders", "placed_in_month", (NOW,)),
     ("catalog", "lock", ("default", ["p1", "p2"])),
     ("catalog", "ids_by_sku", ("default", "sku", ["s1", "s2"])),
     ("catalog", "ids_by_ean", ("default", "ean", ["e1", "e2"])),

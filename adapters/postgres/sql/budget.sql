@@ -62,5 +62,7 @@ select
     greatest((c.settings ->> 'max_calls_per_hour')::int - sum(k.calls), 0)::int as remaining
 from calls as k
 join connections as c on c.id = k.connection
-where k.minute > clock_timestamp() - interval '61 minutes'
+where
+    k.minute > clock_timestamp() - interval '61 minutes'
+    and ($1::text is null or k.connection = $1)
 group by k.connection, k.service, c.settings ->> 'max_calls_per_hour'

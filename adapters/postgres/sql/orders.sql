@@ -157,3 +157,20 @@ group by connection, state
 select connection, min(first_seen_at) as first_seen_at from orders
 where state = 'pending_manual'
 group by connection
+
+-- name: placed_in_month
+-- Per connection, how many orders were placed in this month of its zone: from the index alone.
+select c.id as connection, c.active, o.orders
+from connections as c
+cross join lateral (
+    select date_trunc('month', $1::timestamptz, c.settings ->> 'timezone') as since
+) as month
+cross join lateral (
+    select count(*) as orders from orders
+    where
+        connection = c.id and purchased_at >= month.since
+        and purchased_at < date_trunc(
+            'month', month.since + interval '32 days', c.settings ->> 'timezone'
+        )
+) as o
+order by c.id

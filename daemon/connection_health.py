@@ -1,0 +1,82 @@
+"""How each connection stands: its looks, the calls left this hour, suspended and why."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from adapters.postgres import budget, connections, looks
+from adapters.postgres.connections import Connection
+from adapters.postgres.database import Conn
+from adapters.postgres.looks import LookState
+from statemachine.model import ConnectionId
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One connection and how it stands."""
+
+    connection: Connection
+    looks: tuple[LookState, ...]
+    calls_left: Mapping[str, int]  # of services called in this hour; the others have all
+
+    @property
+    def last_good_look_at(self) -> datetime | None:
+        """When Spartoo last answered a look."""
+        good = [look.succeeded_at for look in self.looks if look.succeeded_at is not None]
+        return max(good, default=None)
+
+    @property
+    def failed_look(self) -> LookState | None:
+        """A look that did not succeed last time."""
+        return next((look for look in self.looks if look.error is not None), None)
+
+    def document(self) -> dict[str, Any]:
+        """All of it but the key, for programs."""
+        connection = self.connection
+        suspended = None
+        if connection.suspended_at is not None:
+            suspended = {
+                "since": connection.suspended_at,
+                "reason": connection.suspended_reason,
+                "message": connection.suspended_message,
+            }
+        return {
+            "id": connection.id,
+            "settings": connection.settings.model_dump(mode="json", exclude={"id"}),
+            "has_key": connection.has_key,
+            "suspended": suspended,
+            "last_good_look_at": self.last_good_look_at,
+            "looks": [_look(state) for state in self.looks],
+            "calls_left": dict(self.calls_left),
+        }
+
+
+async def every_health(conn: Conn) -> list[Health]:
+    """Every connection, by id."""
+    found = await connections.list_all(conn)
+    looked: dict[ConnectionId, list[LookState]] = {}
+    for state in await looks.state(conn):
+        looked.setdefault(state.connection, []).append(state)
+    left: dict[ConnectionId, dict[str, int]] = {}
+    for (connection_id, service), calls in (await budget.remaining(conn)).items():
+        left.setdefault(connection_id, {})[service] = calls
+    return [Health(c, tuple(looked.get(c.id, ())), left.get(c.id, {})) for c in found]
+
+
+async def health_of(conn: Conn, connection: ConnectionId) -> Health:
+    """One connection. Raises UnknownConnection."""
+    found = await connections.get(conn, connection)
+    looked = await looks.state(conn, connection)
+    left = await budget.remaining(conn, connection)
+    return Health(found, tuple(looked), {service: calls for (_, service), calls in left.items()})
+
+
+def _look(state: LookState) -> dict[str, Any]:
+    return {
+        "look": state.look,
+        "due_at": state.due_at,
+        "finished_at": state.finished_at,
+        "found": state.summary,
+        "error": state.error,
+    }
