@@ -25,7 +25,7 @@ RELEASE_SECONDS = 1.0
 
 async def run_daemon(settings: Settings, stop: asyncio.Event) -> None:
     """Run until `stop`. Raises SchemaNewer, TaskEnded, SettingsError."""
-    readiness = Readiness(settings)
+    readiness = Readiness(settings, stop)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         await _serve(stack, metrics, readiness)

@@ -14,8 +14,9 @@ from daemon.wiring import Parts
 class Readiness:
     """Everything the daemon's work needs, or what of it is missing."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, stop: asyncio.Event | None = None):
         self.settings = settings
+        self.stop = stop or asyncio.Event()
         self.parts: Parts | None = None
         self.link: BrokerLink | None = None
 

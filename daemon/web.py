@@ -2,13 +2,16 @@
 
 from aiohttp import web
 
+from daemon.api import api_app, unknown_path
 from daemon.health import health_app
 from daemon.metrics import Metrics
 from daemon.readiness import READINESS, Readiness
 
 
 def web_app(metrics: Metrics, readiness: Readiness) -> web.Application:
-    """Health and metrics, which answer from the first moment on."""
+    """Health and metrics, which answer from the first moment on, and the API."""
     app = health_app(metrics, readiness.missing)
     app[READINESS] = readiness
+    app.add_subapp("/api/v1", api_app(readiness))
+    app.router.add_route("*", "/api/{rest:.*}", unknown_path)
     return app

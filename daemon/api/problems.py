@@ -31,6 +31,7 @@ _STATUS = {
     "throttled": 503,
     "not_reachable": 502,
 }
+_KNOWN = (Refused, SettingsError, PostgresError, MarketplaceError, BudgetSpent)
 _OF_HTTP = {404: "unknown_path", 405: "method_not_allowed", 413: "payload_too_large"}
 
 
@@ -63,16 +64,24 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except web.HTTPException as error:
         return _of_http(error)
-    except Exception as error:
-        known = _known(error)
-        if known is not None:
-            return known
-        return _unforeseen(request)
+    except _KNOWN as error:
+        return _known(error)
+    except Exception:
+        error_id = str(uuid4())
+        log.exception("request failed", error_id=error_id, route=_route(request))
+        detail = "not carried out; the daemon's log tells more of this id"
+        return problem(500, "internal_error", detail, instance=f"urn:uuid:{error_id}")
 
 
 async def unknown_path(_: web.Request) -> web.Response:
     """Nothing has this address."""
-    raise web.HTTPNotFound
+    return _of_http(web.HTTPNotFound())
+
+
+def _route(request: web.Request) -> str:
+    """The route by its names: what they stand for is a customer's, and not logged."""
+    resource = request.match_info.route.resource
+    return f"{request.method} {resource.canonical if resource is not None else '?'}"
 
 
 def _of_http(error: web.HTTPException) -> web.Response:
@@ -86,7 +95,7 @@ def _of_http(error: web.HTTPException) -> web.Response:
     return problem(error.status, code, details.get(error.status, error.reason), headers=headers)
 
 
-def _known(error: Exception) -> web.Response | None:
+def _known(error: Exception) -> web.Response:
     match error:
         case Refused():
             return _refused(error)
@@ -116,7 +125,7 @@ def _refused(error: Refused) -> web.Response:
     return problem(status, error.code, error.message)
 
 
-def _of_marketplace(error: Exception) -> web.Response | None:
+def _of_marketplace(error: Exception) -> web.Response:
     match error:
         case BudgetSpent():
             wait = (error.until - datetime.now(UTC)).total_seconds()
@@ -125,23 +134,10 @@ def _of_marketplace(error: Exception) -> web.Response | None:
             return _later("throttled", error.message, _THROTTLED_SECONDS)
         case AccountRejected():
             return problem(409, error.reason, error.message)
-        case MarketplaceError():
-            return problem(502, "not_reachable", error.message)
         case _:
-            return None
+            return problem(502, "not_reachable", str(error))
 
 
 def _later(code: str, detail: str, seconds: int) -> web.Response:
     said = f"{detail}; try again later"
     return problem(503, code, said, headers={"Retry-After": str(seconds)})
-
-
-def _unforeseen(request: web.Request) -> web.Response:
-    resource = request.match_info.route.resource
-    path = (
-        resource.canonical if resource is not None else None
-    )  # the names, not what they stand for
-    error_id = str(uuid4())
-    log.exception("request failed", error_id=error_id, method=request.method, path=path)
-    detail = "not carried out; the daemon's log tells more of this id"
-    return problem(500, "internal_error", detail, instance=f"urn:uuid:{error_id}")

@@ -68,6 +68,12 @@ class Route(Generic[Given]):
     fixed: Mapping[str, str]  # what the address itself says
     in_query: tuple[str, ...]
     in_header: Mapping[str, str]  # field → header
+    defaults: Callable[[], Mapping[str, str]]
+
+    @property
+    def tag(self) -> str:
+        """What it is about: the first part of its path."""
+        return self.path.split("/")[1]
 
     @property
     def in_path(self) -> tuple[str, ...]:
@@ -88,7 +94,8 @@ class Route(Generic[Given]):
             if header in request.headers:
                 address[name] = request.headers[header]
         body = {} if self.method == "GET" else await body_of(request)
-        given = checked(self.takes, joined(address, body), self.in_header)
+        fields = {**self.defaults(), **joined(address, body)}
+        given = checked(self.takes, fields, self.in_header)
         return await self.handler(Asked(request), given)
 
 
@@ -114,18 +121,20 @@ class Routes:
         fixed: Mapping[str, str] | None = None,
         in_query: tuple[str, ...] | None = None,
         in_header: Mapping[str, str] | None = None,
+        defaults: Callable[[], Mapping[str, str]] = dict,
     ) -> Callable[[Serve[Given]], Serve[Given]]:
         """Serve this address with the function below; without `summary` its docstring is one.
 
         A GET takes all that is not in its path from the query.
         """
         if in_query is None:
-            elsewhere = () if method != "GET" else names_of(takes)
-            in_query = tuple(name for name in elsewhere if f"{{{name}}}" not in path)
+            names = names_of(takes) if method == "GET" else ()
+            elsewhere = in_header or {}
+            in_query = tuple(n for n in names if f"{{{n}}}" not in path and n not in elsewhere)
 
         def register(handler: Serve[Given]) -> Serve[Given]:
             text = summary or (handler.__doc__ or "").strip()
-            places = (fixed or {}, in_query, in_header or {})
+            places = (fixed or {}, in_query, in_header or {}, defaults)
             self.all.append(Route(method, path, text, handler, takes, answers, *places))
             return handler
 

@@ -10,6 +10,7 @@ from adapters.postgres.actions import StoredAction
 from adapters.postgres.codec import dump
 from adapters.postgres.communications import Communication
 from adapters.postgres.looks import Look
+from daemon.plan import ConnectionUsage
 from statemachine.changes import EventType
 from statemachine.connection import ConnectionSettings
 from statemachine.model import ActionKind, ActionStatus, Problem
@@ -22,12 +23,12 @@ def ref(name: str) -> dict[str, Any]:
     return {"$ref": SHARED + name}
 
 
-def list_of(item: dict[str, Any]) -> dict[str, Any]:
+def list_of(item: type[BaseModel]) -> dict[str, Any]:
     """A page: `next` is the cursor of the next one, null at the end."""
     return {
         "type": "object",
         "properties": {
-            "items": {"type": "array", "items": item},
+            "items": {"type": "array", "items": ref(item.__name__)},
             "next": {"type": ["string", "null"]},
         },
         "required": ["items", "next"],
@@ -57,21 +58,18 @@ class LookHealth(BaseModel):
     look: Look
     due_at: datetime | None
     finished_at: datetime | None
-    succeeded_at: datetime | None
-    failures: int
-    error: str | None
     found: str | None
+    error: str | None
 
 
-class ConnectionDocument(BaseModel):
-    """A connection: its settings without the API key, and its health."""
+class ConnectionDocument(ConnectionSettings):
+    """A connection: its settings without the API key, and its health beside them."""
 
-    id: str
     version: int
     added_at: datetime
     has_key: bool
-    settings: ConnectionSettings
     suspended: Suspension | None
+    last_good_look_at: datetime | None
     looks: list[LookHealth]
     calls_left: dict[str, int]
 
@@ -186,6 +184,15 @@ class QuarantineEntry(BaseModel):
     last_seen_at: datetime
 
 
+class Reread(BaseModel):
+    """It is read again: fetched by its id, or when a look next finds it."""
+
+    connection: str
+    order_id: str
+    status: Literal["queued"]
+    fetch: bool
+
+
 class EventDocument(BaseModel):
     """A CloudEvent, and where it stands in the log."""
 
@@ -194,25 +201,12 @@ class EventDocument(BaseModel):
     position: int
 
 
-class ConnectionsUsed(BaseModel):
-    """Active connections, and how many the plan allows; null is no limit."""
-
-    used: int
-    allowed: int | None
-
-
-class OrdersCounted(BaseModel):
-    """Orders of this month; what goes beyond those included is counted in packages of 100."""
-
-    connection: dict[str, int]
-    total: int
-    included: int
-    packages: int
-
-
 class PlanDocument(BaseModel):
-    """What the plan allows and what is used of it; nothing is blocked but activation."""
+    """What the plan allows, null for no limit, and what is used; only activation is refused."""
 
-    month: str
-    connections: ConnectionsUsed
-    orders: OrdersCounted
+    allowed: int | None
+    used: int
+    orders_per_connection: int
+    orders: int
+    further_packages: int
+    connections: list[ConnectionUsage]
