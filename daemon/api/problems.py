@@ -32,7 +32,12 @@ _STATUS = {
     "not_reachable": 502,
 }
 _KNOWN = (Refused, SettingsError, PostgresError, MarketplaceError, BudgetSpent)
-_OF_HTTP = {404: "unknown_path", 405: "method_not_allowed", 413: "payload_too_large"}
+_OF_HTTP = {
+    404: "unknown_path",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+}
 
 
 def problem(
