@@ -9,6 +9,7 @@ import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -34,10 +35,59 @@ def _without_nul(value: str) -> str:
     return value
 
 
+def _written(pattern: str) -> Any:
+    """How the JSON Schema says what a check says."""
+    return Field(json_schema_extra={"pattern": pattern})
+
+
 Clean = AfterValidator(_without_nul)
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), Clean]
-ServiceName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), Clean]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000), Clean]
+WITHOUT_NUL = _written(r"^[^\x00]*$")
+Text = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
+    Clean,
+    _written(r"^[^\x00]*\S[^\x00]*$"),
+]
+ServiceName = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=255), Clean, WITHOUT_NUL
+]
+Reason = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=1000), Clean, WITHOUT_NUL
+]
+
+
+def _is_written(value: Any) -> Any:
+    """A number is no day, nor is one in quotes: it would count as seconds since 1970."""
+    if value is None or isinstance(value, date) or (isinstance(value, str) and "-" in value[1:]):
+        return value
+    raise ValueError("must be a day or time in ISO 8601, like 2026-11-20")
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 1.0 is 1."""
+    if isinstance(value, Decimal) and abs(value.adjusted()) < _DIGITS and value == int(value):
+        return int(value)
+    return value
+
+
+_DIGITS = 18
+Written = BeforeValidator(_is_written)
+Whole = BeforeValidator(_whole)
+
+
+def _either(*kinds: tuple[str, str]) -> dict[str, Any]:
+    """The JSON Schema of fields of which exactly one is given; null is not given."""
+    return {
+        "oneOf": [
+            {"required": [name], "properties": {name: {"type": kind}}} for name, kind in kinds
+        ]
+    }
+
+
+_LABELS = ("label_link", "string"), ("label_file", "string")
+_PDF_IN_BASE64 = (
+    "^JVBERi0(=|[A-Za-z0-9+/]([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$"
+)
 
 
 class Command(BaseModel):
@@ -72,8 +122,8 @@ class OrderDecision(OrderCommand):
 class ParcelItem(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    line: Annotated[int, Field(ge=1)]
-    quantity: Annotated[int, Field(ge=1)]
+    line: Annotated[int, Field(ge=1), Whole]
+    quantity: Annotated[int, Field(ge=1), Whole]
 
 
 class OrderParcel(BaseModel):
@@ -86,6 +136,10 @@ class OrderParcel(BaseModel):
 
 class OrderShip(OrderCommand):
     """One parcel with all that is left to ship, or several with their items."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_either(("tracking_number", "string"), ("parcels", "array"))
+    )
 
     command: Literal["order.ship"]
     tracking_number: Text | None = None
@@ -126,13 +180,17 @@ class ReturnCommand(Command):
 
     connection: Text
     return_id: Text
-    label_link: str | None = None
-    label_file: Annotated[str | None, Field(exclude=True, repr=False)] = None  # base64
+    model_config = ConfigDict(json_schema_extra={"not": {"allOf": _either(*_LABELS)["oneOf"]}})
+
+    label_link: Annotated[str, _written(r"^https?://[A-Za-z0-9.-]+(/[!-~]*)?$")] | None = None
+    label_file: Annotated[str, _written(_PDF_IN_BASE64)] | None = Field(
+        None, exclude=True, repr=False
+    )
 
     @field_validator("label_link")
     @classmethod
     def _links(cls, value: str | None) -> str | None:
-        return value and label_link(value).link
+        return None if value is None else label_link(value).link
 
     @field_validator("label_file")
     @classmethod
@@ -160,6 +218,8 @@ class ReturnDecision(ReturnCommand):
 
 
 class ReturnLabel(ReturnCommand):
+    model_config = ConfigDict(json_schema_extra=_either(*_LABELS))
+
     command: Literal["return.label"]
 
     @model_validator(mode="after")
@@ -172,7 +232,7 @@ class ReturnLabel(ReturnCommand):
 class ConnectionSync(Command):
     command: Literal["connection.sync"]
     connection: Text
-    since: Annotated[date | None, Field(strict=False)] = None
+    since: Annotated[date | None, Field(strict=False), Written] = None
 
 
 class ConnectionSwitch(Command):
@@ -197,8 +257,8 @@ class StockSet(Command):
     command: Literal["stock.set"]
     catalog: Slug = "default"
     product_id: Text
-    stock: Annotated[int, Field(ge=0, le=2**31 - 1)]
-    as_of: Annotated[datetime | None, Field(strict=False)] = None
+    stock: Annotated[int, Field(ge=0, le=2**31 - 1), Whole]
+    as_of: Annotated[datetime | None, Field(strict=False), Written] = None
 
     @field_validator("as_of")
     @classmethod

@@ -14,6 +14,7 @@ from adapters.postgres import orders as order_store
 from adapters.postgres.connections import Connection
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import UnknownConnection
+from adapters.postgres.inbox import Answered
 from daemon.command_messages import (
     AnyCommand,
     CatalogUpsert,
@@ -76,6 +77,14 @@ class Reply:
         return f"{error['code']}: {error['message']}" if error else None
 
 
+class IdTaken(Refused):
+    """The id is that of another command; nothing was done, and that one keeps its reply."""
+
+    def __init__(self, command_id: str):
+        why = f"id: {command_id} was another command's; give each command an id of its own"
+        super().__init__("id_taken", why)
+
+
 class CommandDesk:
     """Where commands from the queue, the command line and the API are carried out."""
 
@@ -91,6 +100,8 @@ class CommandDesk:
         """Do what is asked unless it was done before. Raises DatabaseUnavailable, nothing kept."""
         try:
             reply = await self._once(command)
+        except IdTaken as refused:
+            reply = Reply("refused", reply_body(command.id, "refused", error=refused))
         except Refused as refused:
             reply = await self._refuse(command, refused)
         self._metrics.commands.labels(command.command, reply.status).inc()
@@ -115,7 +126,7 @@ class CommandDesk:
         async def once(tx: Tx) -> Reply:
             known = await inbox.seen(tx, command.id)
             if known is not None:
-                return _remembered(known)
+                return _remembered(command, known)
             reply = await do(tx)
             await _remember(tx, command, reply)
             return reply
@@ -198,7 +209,7 @@ class CommandDesk:
         async with self._database.transaction() as tx:
             known = await inbox.seen(tx, command.id)
             if known is not None:
-                return _remembered(known)
+                return _remembered(command, known)
             connection = await _connection(tx, connection_id)
             _must_be_active(connection)
             await actions.request_fetch(tx, connection_id, order_id, command.by)
@@ -281,5 +292,9 @@ async def _remember(tx: Tx, command: AnyCommand, reply: Reply) -> None:
     await inbox.keep(tx, command.id, command.command, body, reply.body)
 
 
-def _remembered(body: bytes) -> Reply:
-    return Reply(orjson.loads(body)["status"], body)
+def _remembered(command: AnyCommand, known: Answered) -> Reply:
+    """The reply given before. Raises IdTaken: another command's reply would be believed."""
+    kept, asked = orjson.loads(known.body), orjson.loads(command.model_dump_json())
+    if any(asked.get(name, value) != value for name, value in kept.items() if name != "by"):
+        raise IdTaken(command.id)
+    return Reply(orjson.loads(known.reply)["status"], known.reply)

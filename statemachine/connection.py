@@ -20,6 +20,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -59,7 +60,13 @@ def _known_zone(value: str) -> str:
 
 
 Duration = Annotated[
-    timedelta, BeforeValidator(parse_duration), PlainSerializer(_format_duration, when_used="json")
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(_format_duration, when_used="json"),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_DURATION.pattern}$"}]},
+        mode="validation",
+    ),
 ]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Threshold = Annotated[Decimal, Field(gt=0, le=2, allow_inf_nan=False)]

@@ -1,6 +1,6 @@
 """Commands that were answered, by id: a second delivery gets the same answer."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from adapters.postgres.queries import load
 
@@ -10,11 +10,18 @@ if TYPE_CHECKING:
 _SQL = load("inbox")
 
 
-async def seen(tx: "Tx", command_id: str) -> bytes | None:
-    """The reply given before; None leaves the id to us until the transaction ends."""
+class Answered(NamedTuple):
+    """A command (JSON) and the reply it was given (JSON)."""
+
+    body: bytes
+    reply: bytes
+
+
+async def seen(tx: "Tx", command_id: str) -> Answered | None:
+    """What was answered before; None leaves the id to us until the transaction ends."""
     await tx.execute(_SQL["lock"], command_id)
-    reply: bytes | None = await tx.fetchval(_SQL["seen"], command_id)
-    return reply
+    row = await tx.fetchrow(_SQL["seen"], command_id)
+    return None if row is None else Answered(**row)
 
 
 async def keep(tx: "Tx", command_id: str, command: str, body: bytes, reply: bytes) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
+from adapters.registry import MARKETPLACES
 from daemon.api.commands import command
 from daemon.api.filters import Wanted
 from daemon.api.inputs import bad
@@ -35,8 +36,11 @@ def _with_settings(schema: dict[str, Any], *, optional: bool) -> None:
     properties: dict[str, Any] = settings["properties"]
     if optional:
         del properties["id"]
+        schema["minProperties"] = 1
     else:
         schema["required"] = ["id"]
+    properties["marketplace"]["enum"] = list(MARKETPLACES)
+    properties["site"]["enum"] = [site for kind in MARKETPLACES.values() for site in kind.sites]
     for name, setting in properties.items():
         known = setting.pop("anyOf", None)
         if known is None and name != "id":
@@ -82,7 +86,7 @@ class ConnectionChange(ConnectionGiven):
     connection: Text
     if_match: str | None = Field(
         None,
-        pattern=r'^(\*|"\d{1,18}")$',
+        pattern=r'^(\*|"[0-9]{1,18}")$',
         description="The ETag read before: refused with 412 if somebody changed it since",
     )
 

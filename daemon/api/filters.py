@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from adapters.postgres import connections
 from adapters.postgres.database import Conn
-from daemon.command_messages import Clean, Text
+from daemon.command_messages import WITHOUT_NUL, Clean, Text
 from statemachine.model import ConnectionId
 
 _MOMENT = {"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}
@@ -22,7 +22,7 @@ class Wanted(BaseModel):
 
 class PageWanted(Wanted):
     limit: int = Field(50, ge=1, le=200, description="At most so many")
-    cursor: Annotated[str, Clean] | None = Field(
+    cursor: Annotated[str, Clean, WITHOUT_NUL] | None = Field(
         None, min_length=1, max_length=2000, description="`next` of the page before"
     )
 

@@ -90,18 +90,19 @@ def _is_made(title: Any) -> bool:
 
 def _shared() -> dict[str, Schema]:
     """The schemas of what passes through RabbitMQ; here others add fields to them."""
-    found = {name: definitions()[name] for name in _SHARED_FILES}
-    found["product"] = definitions()["commands"]["$defs"]["product"]
-    return {name: _opened(schema) for name, schema in found.items()}
+    found = {name: _local(definitions()[name], opened=True) for name in _SHARED_FILES}
+    product = definitions()["commands"]["$defs"]["product"]
+    return {**found, "product": _local(product, opened=False)}
 
 
-def _opened(schema: Any) -> Any:
+def _local(schema: Any, *, opened: bool) -> Any:
     match schema:
         case Mapping():
-            kept = {k: v for k, v in schema.items() if (k, v) != ("additionalProperties", False)}
-            return {key: _opened(value) for key, value in kept.items()}
+            left_out = ("additionalProperties", False) if opened else None
+            kept = {key: value for key, value in schema.items() if (key, value) != left_out}
+            return {key: _local(value, opened=opened) for key, value in kept.items()}
         case list():
-            return [_opened(member) for member in schema]
+            return [_local(member, opened=opened) for member in schema]
         case str() if schema.startswith("#/$defs/"):
             return SHARED + schema.removeprefix("#/$defs/")
         case _:
@@ -173,7 +174,8 @@ def _body(route: Route[Any], schema: Schema) -> Schema:
     needed = [name for name in body.pop("required", []) if name not in elsewhere]
     if needed:
         body["required"] = needed
-    return {"required": bool(needed), "content": {"application/json": {"schema": body}}}
+    is_required = bool(needed) or bool({"oneOf", "minProperties"} & body.keys())
+    return {"required": is_required, "content": {"application/json": {"schema": body}}}
 
 
 def _answer(answer: Answer) -> Schema:

@@ -203,3 +203,19 @@ async def test_markup_comes_back_as_it_was(api: Api, db: Database) -> None:
     got = await api.get("/orders/shoes-fr/A1")
     assert got.json["customer"]["first_name"] == name
     assert got.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.usefixtures("shoes")
+async def test_a_key_of_another_command_is_refused(api: Api, db: Database) -> None:
+    """Its reply would say that this one is done."""
+    await store(db, "A1", "A2")
+    key = {"Idempotency-Key": "once"}
+    first = await api.post("/orders/shoes-fr/A1/accept", **key)
+    for path in ("/orders/shoes-fr/A1/cancel", "/orders/shoes-fr/A2/accept"):
+        assert (await api.post(path, **key)).refusal == (409, "id_taken")
+    got = await api.post("/orders/shoes-fr/A1/accept", {"reason": "other"}, **key)
+    assert got.refusal == (409, "id_taken")
+    again = await api.post("/orders/shoes-fr/A1/accept", {"by": "someone else"}, **key)
+    assert again.content == first.content
+    async with db.connection() as conn:
+        assert await conn.fetchval("select count(*) from actions") == 1
