@@ -14,9 +14,9 @@ from daemon.wiring import Parts
 class Readiness:
     """Everything the daemon's work needs, or what of it is missing."""
 
-    def __init__(self, settings: Settings, stop: asyncio.Event | None = None):
+    def __init__(self, settings: Settings, stop: asyncio.Event):
         self.settings = settings
-        self.stop = stop or asyncio.Event()
+        self.stop = stop  # set when the daemon stops: what streams ends then
         self.parts: Parts | None = None
         self.link: BrokerLink | None = None
 

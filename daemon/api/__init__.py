@@ -17,6 +17,13 @@ def api_app(readiness: Readiness) -> web.Application:
     """The application to be mounted at /api/v1."""
     app = web.Application(middlewares=[problems, access])
     app[READINESS] = readiness
+    app.on_response_prepare.append(_keep_private)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.serve)
     return app
+
+
+async def _keep_private(_: web.Request, response: web.StreamResponse) -> None:
+    """Customers' data is stored nowhere on its way, nor read as anything else."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"

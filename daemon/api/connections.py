@@ -169,10 +169,9 @@ async def _shown(
 
 def _document(health: Health) -> dict[str, Any]:
     """The settings as they are given, and the rest beside them."""
-    document = health.document()
-    settings = document.pop("settings")
-    of = health.connection
-    return {**settings, **document, "version": of.version, "added_at": of.added_at}
+    of, document = health.connection, health.document()
+    own = {"id": document.pop("id"), "version": of.version, "added_at": of.added_at}
+    return {**own, **document.pop("settings"), **document}
 
 
 command(

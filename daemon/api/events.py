@@ -92,13 +92,8 @@ async def stream_events(asked: Asked, wanted: StreamWanted) -> web.StreamRespons
     """Follow the event log as it grows; each event's id resumes it."""
     known = wanted.after if wanted.last_event_id is None else wanted.last_event_id
     position = await position_now(asked.parts.database) if known is None else known
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": _STREAM,
-            "Cache-Control": "no-store",
-            "X-Accel-Buffering": "no",
-        }
-    )
+    headers = {"Content-Type": _STREAM, "X-Accel-Buffering": "no"}
+    response = web.StreamResponse(headers=headers)
     await response.prepare(asked.request)
     await _follow(asked, LogReader(position), response)
     return response

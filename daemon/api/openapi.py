@@ -44,7 +44,8 @@ _REFUSED: Schema = {
 
 def openapi() -> Schema:
     """The document."""
-    return _untitled(_document())
+    document: Schema = _untitled(_document())
+    return document
 
 
 def _document() -> Schema:

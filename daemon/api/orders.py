@@ -79,7 +79,7 @@ async def save_slip(asked: Asked, named: OrderNamed) -> web.Response:
     async with parts.database.connection() as conn:
         order = await _find(conn, named)
     pdf = await delivery_slip(parts.database, parts.accounts, order, utc_now)
-    headers = {"Content-Disposition": "attachment", "Cache-Control": "no-store"}
+    headers = {"Content-Disposition": "attachment"}
     return web.Response(body=pdf, content_type="application/pdf", headers=headers)
 
 

@@ -21,8 +21,8 @@ class Visitor:
         self._url = f"{url}/api/v1"
 
     async def ask(self, method: str, path: str, **body: Any) -> tuple[int, Any]:
-        sent = {"json": body} if body else {}
-        async with self._session.request(method, self._url + path, **sent) as response:
+        url = self._url + path
+        async with self._session.request(method, url, json=body or None) as response:
             return response.status, await response.json(content_type=None)
 
     async def followed(self, subject: str, last: str) -> list[str]:
