@@ -346,14 +346,20 @@ def decode_json(body: bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def explain(error: ValidationError, *, inside: int = 0) -> str:
-    """One line that names each field, less `inside` outer names, and what is wrong with it."""
+def explain(
+    error: ValidationError, *, inside: int = 0, names: Mapping[str, str] | None = None
+) -> str:
+    """One line that names each field, less `inside` outer names, and what is wrong with it.
+
+    `names` are other names that fields are given under.
+    """
+    known = names or {}
     parts = []
     for problem in error.errors(include_url=False, include_input=False):
         if problem["type"].startswith("union_tag"):
             allowed = str(problem.get("ctx", {}).get("expected_tags", ""))
             return f"command: missing or unknown; known are {allowed}"
-        where = ".".join(str(part) for part in problem["loc"][inside:])
+        where = ".".join(known.get(str(part), str(part)) for part in problem["loc"][inside:])
         said = problem["msg"].removeprefix("Value error, ")
         parts.append(f"{where}: {said}" if where else said)
     return "; ".join(parts)

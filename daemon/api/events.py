@@ -95,7 +95,10 @@ async def stream_events(asked: Asked, wanted: StreamWanted) -> web.StreamRespons
     headers = {"Content-Type": _STREAM, "X-Accel-Buffering": "no"}
     response = web.StreamResponse(headers=headers)
     await response.prepare(asked.request)
-    await _follow(asked, LogReader(position), response)
+    try:
+        await _follow(asked, LogReader(position), response)
+    except Exception:
+        log.exception("event stream failed")  # its client comes again; no answer fits in here
     return response
 
 

@@ -75,10 +75,7 @@ def checked(model: type[Model], fields: Mapping[str, Any], names: Mapping[str, s
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        said = explain(error)
-        for name, header in names.items():
-            said = said.replace(f"{name}: ", f"{header}: ", 1) if said.startswith(name) else said
-        raise bad(said) from error
+        raise bad(explain(error, names=names)) from error
 
 
 def _shown(name: str) -> str:

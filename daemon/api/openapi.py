@@ -133,7 +133,7 @@ def _operation(route: Route[Any], components: dict[str, Schema]) -> Schema:
     parameters = list(_parameters(route, schema))
     if parameters:
         operation["parameters"] = parameters
-    if route.method != "GET" and route.in_body:
+    if any(name not in route.in_head for name in schema.get("properties", ())):
         operation["requestBody"] = _body(route, schema)
     answers = {str(status): _answer(answer) for status, answer in route.answers.items()}
     operation["responses"] = {**answers, "default": {"$ref": "#/components/responses/Error"}}
@@ -166,13 +166,12 @@ def _parameter(name: str, place: str, schema: Schema, *, required: bool) -> Sche
 
 
 def _body(route: Route[Any], schema: Schema) -> Schema:
-    elsewhere = {*route.in_path, *route.in_query, *route.in_header, *route.fixed}
     body = {key: value for key, value in schema.items() if key not in {"title", "description"}}
-    body["properties"] = {k: v for k, v in body["properties"].items() if k not in elsewhere}
+    body["properties"] = {k: v for k, v in body["properties"].items() if k not in route.in_head}
     for name, value in route.defaults().items():
         if name in body["properties"]:
             body["properties"][name] = {**body["properties"][name], "default": value}
-    needed = [name for name in body.pop("required", []) if name not in elsewhere]
+    needed = [name for name in body.pop("required", []) if name not in route.in_head]
     if needed:
         body["required"] = needed
     is_required = bool(needed) or bool({"oneOf", "minProperties"} & body.keys())

@@ -81,11 +81,9 @@ class Route(Generic[Given]):
         return tuple(re.findall(r"{(\w+)}", self.path))
 
     @property
-    def in_body(self) -> tuple[str, ...]:
-        """The fields that stand nowhere else."""
-        elsewhere = {*self.in_path, *self.in_query, *self.in_header, *self.fixed}
-        names = names_of(self.takes)
-        return () if self.method == "GET" else tuple(n for n in names if n not in elsewhere)
+    def in_head(self) -> frozenset[str]:
+        """The fields that stand anywhere but in the body."""
+        return frozenset({*self.in_path, *self.in_query, *self.in_header, *self.fixed})
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Read and check what was given, then handle it."""

@@ -18,6 +18,7 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 SECONDS = 60
 
 
+@pytest.mark.timeout(4 * SECONDS)
 async def test_the_document_is_kept_to(
     api: Api, db: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
