@@ -5,7 +5,7 @@ VENV := .venv/bin
 BROKER_VARIABLE := SPARTOO_SYNC_AMQP_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix lock clean venv broker
+.PHONY: help setup demo test bench check fix lock clean venv broker
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ demo: setup ## the whole pipeline against a simulated marketplace; SECONDS=30 en
 test: BROKER_VARIABLE := SPARTOO_SYNC_TEST_AMQP_URL
 test: setup check ## check, then every test
 	$(VENV)/pytest --numprocesses 2 --dist worksteal
+
+bench: BROKER_VARIABLE := SPARTOO_SYNC_TEST_AMQP_URL
+bench: setup ## measure, with processes of its own; ORDERS=10000 makes a long run
+	$(if $(ORDERS),ORDERS=$(ORDERS)) $(VENV)/pytest --quiet --capture=no tests/bench
 
 check: venv ## lint, format, types, direction of imports; changes nothing
 	$(VENV)/ruff check

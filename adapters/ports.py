@@ -6,7 +6,7 @@ The Postgres store has no Protocol here: it is the one truth, the daemon uses it
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from statemachine.changes import EventType
@@ -19,6 +19,8 @@ from statemachine.model import (
     ReturnId,
     Shipment,
 )
+
+Read_co = TypeVar("Read_co", covariant=True)
 
 
 class MarketplaceError(Exception):
@@ -65,14 +67,14 @@ class Rejected(MarketplaceError):
 
 
 class UnreadableOrder(Exception):
-    """One exported order cannot be understood; the message says which field and why."""
+    """An exported order or return cannot be understood; the message says which field and why."""
 
 
-class ExportedOrder(Protocol):
-    """One order of an export, not parsed until asked: most are unchanged."""
+class Exported(Protocol[Read_co]):
+    """One order or return of an export, not parsed until asked: most are unchanged."""
 
     @property
-    def order_id(self) -> OrderId | None:
+    def id(self) -> str | None:
         """Its id; None where even that cannot be read."""
 
     @property
@@ -81,29 +83,14 @@ class ExportedOrder(Protocol):
 
     @property
     def xml(self) -> bytes:
-        """The order's element, UTF-8."""
+        """Its element, UTF-8."""
 
-    def read(self) -> MarketplaceOrder:
+    def read(self) -> Read_co:
         """Parse it. Raises UnreadableOrder."""
 
 
-class ExportedReturn(Protocol):
-    """One return of an export, not parsed until asked."""
-
-    @property
-    def return_id(self) -> ReturnId | None:
-        """Its id; None where even that cannot be read."""
-
-    @property
-    def fingerprint(self) -> bytes:
-        """16 bytes, equal for equal XML."""
-
-    @property
-    def xml(self) -> bytes:
-        """The return's element, UTF-8."""
-
-    def read(self) -> MarketplaceReturn:
-        """Parse it. Raises UnreadableOrder."""
+ExportedOrder = Exported[MarketplaceOrder]
+ExportedReturn = Exported[MarketplaceReturn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +112,10 @@ class StockLevel:
 
 class Marketplace(Protocol):
     """One account on one marketplace. Every call raises MarketplaceError subclasses only."""
+
+    @property
+    def order_service(self) -> str:
+        """The web service that orders are exported by, as its calls are recorded."""
 
     def export_orders(self, since: datetime) -> AsyncGenerator[ExportedOrder]:
         """Stream the orders placed from `since` (aware) on; raises TransportFault when cut off."""

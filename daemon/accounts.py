@@ -1,8 +1,11 @@
 """The marketplace accounts behind connections: opened once a version, every call within budget."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import aiohttp
 import structlog
@@ -18,6 +21,7 @@ from adapters.spartoo import CallReport
 from daemon.call_log import CallLog, LoggedMarketplace, note_call
 from daemon.holdings import check_hold
 from daemon.metrics import Metrics
+from daemon.together import Together
 from statemachine.connection import ConnectionSettings
 from statemachine.model import ConnectionId
 
@@ -25,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 # Looks leave this share of a service's hourly calls to actions, and to reads actions depend on.
 ACTION_SHARE = 0.1
+CALLS_AT_ONCE = 8  # of actions, to one account
 
 
 class BudgetSpent(Exception):
@@ -34,6 +39,15 @@ class BudgetSpent(Exception):
         super().__init__(f"no calls left for {service} until {until.isoformat()}")
         self.service = service
         self.until = until
+
+
+class Purse(NamedTuple):
+    """What calls are counted against."""
+
+    connection: ConnectionId
+    service: str
+    limit_per_hour: int
+    keep_free: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +81,45 @@ class Accounts:
         self._clock = clock
         self._calls = CallLog(database)
         self._open: dict[ConnectionId, Account] = {}
+        self._reading = Together(self._read)
+        self._spending = Together(self._spend)
 
     async def get(self, connection_id: ConnectionId) -> Account:
         """The account as it is now. Raises UnknownConnection, AccountRejected without a key."""
+        return await self._opened(await self._reading.do(connection_id, None))
+
+    @asynccontextmanager
+    async def using(self, connection_id: ConnectionId) -> AsyncIterator[Account]:
+        """As `get`; AccountRejected, from there or from a call inside, suspends the connection.
+
+        Unless it was changed since: what the marketplace said of the old key is not true of a new
+        one.
+        """
+        connection = await self._reading.do(connection_id, None)
+        try:
+            yield await self._opened(connection)
+        except AccountRejected as error:
+            await self._suspend(connection, error)
+            raise
+
+    async def _read(self, connection_id: ConnectionId, askers: Sequence[None]) -> list[Connection]:
         async with self._database.connection() as conn:
-            connection = await connections.get(conn, connection_id)
-            known = self._open.get(connection_id)
-            if known is not None and known.connection.version == connection.version:
-                return replace(known, connection=connection)
-            key = await connections.api_key(conn, self._cipher, connection_id)
+            return [await connections.get(conn, connection_id)] * len(askers)
+
+    async def _opened(self, connection: Connection) -> Account:
+        known = self._open.get(connection.id)
+        if known is not None and known.connection.version == connection.version:
+            return replace(known, connection=connection)
+        async with self._database.connection() as conn:
+            key = await connections.api_key(conn, self._cipher, connection.id)
         if not key:
             raise AccountRejected(
-                f"connection {connection_id} has no API key; set one with `connections set`",
+                f"connection {connection.id} has no API key; set one with `connections set`",
                 code=-1,
                 reason="bad_key",
             )
         account = self._account(connection, key)
-        self._open[connection_id] = account
+        self._open[connection.id] = account
         return account
 
     def trial(self, settings: ConnectionSettings, key: str) -> Marketplace:
@@ -97,7 +133,13 @@ class Accounts:
         return Account(
             connection,
             for_looks=self._marketplace(settings, key, keep_free=reserve),
-            for_actions=LoggedMarketplace(for_actions, connection.id, self._calls, self._clock),
+            for_actions=LoggedMarketplace(
+                for_actions,
+                connection.id,
+                self._calls,
+                self._clock,
+                asyncio.Semaphore(CALLS_AT_ONCE),
+            ),
         )
 
     def _marketplace(self, settings: ConnectionSettings, key: str, keep_free: int) -> Marketplace:
@@ -105,25 +147,29 @@ class Accounts:
             self._session,
             settings,
             key,
-            before_call=self._spend(settings, keep_free),
+            before_call=self._before_call(settings, keep_free),
             on_call=self._report(settings),
         )
 
-    def _spend(
+    def _before_call(
         self, settings: ConnectionSettings, keep_free: int
     ) -> Callable[[str], Awaitable[None]]:
-        connection_id = ConnectionId(settings.id)
+        connection_id, limit = ConnectionId(settings.id), settings.max_calls_per_hour
 
         async def spend(service: str) -> None:
-            async with self._database.connection() as conn:
-                until = await budget.take(
-                    conn, connection_id, service, settings.max_calls_per_hour, keep_free
-                )
+            purse = Purse(connection_id, service, limit, keep_free)
+            until = await self._spending.do(purse, None)
             if until is not None:
                 raise BudgetSpent(service, until)
             check_hold()  # the last thing before the call: counting it may have taken long
 
         return spend
+
+    async def _spend(self, purse: Purse, callers: Sequence[None]) -> list[datetime | None]:
+        """Per caller None when its call is counted, else when one may be made again."""
+        async with self._database.connection() as conn:
+            granted, again = await budget.take(conn, *purse, wanted=len(callers))
+        return [None] * granted + [again] * (len(callers) - granted)
 
     def _report(self, settings: ConnectionSettings) -> Callable[[CallReport], None]:
         def report(call: CallReport) -> None:
@@ -139,20 +185,17 @@ class Accounts:
         async with self._database.connection() as conn:
             return await budget.rest(conn, ConnectionId(settings.id), service, first)
 
-    async def suspend(
-        self, connection_id: ConnectionId, error: AccountRejected, now: datetime
-    ) -> None:
+    async def _suspend(self, connection: Connection, error: AccountRejected) -> None:
         """-2 or -428: no more calls until a person acts; told by event, metric and log.
 
         With the database away the next call finds out again.
         """
+        why = (error.reason, error.message, self._clock())
         try:
             async with self._database.transaction() as tx:
-                told = await connections.suspend(
-                    tx, connection_id, error.reason, error.message, now
-                )
+                told = await connections.suspend(tx, connection.id, *why, connection.version)
         except PostgresError as failure:
-            log.warning("connection not suspended", connection=connection_id, error=str(failure))
+            log.warning("connection not suspended", connection=connection.id, error=str(failure))
             return
         if told:
-            log.warning("connection suspended", connection=connection_id, error=error.message)
+            log.warning("connection suspended", connection=connection.id, error=error.message)

@@ -22,6 +22,7 @@ from adapters.postgres.communications import OrderCall
 from adapters.postgres.database import Database
 from adapters.postgres.errors import PostgresError
 from adapters.spartoo import CallReport
+from daemon.together import Together
 from statemachine.model import ActionKind, ConnectionId, Line, OrderId, ReturnId, Shipment
 
 log = structlog.get_logger(__name__)
@@ -42,31 +43,30 @@ class CallLog:
 
     def __init__(self, database: Database):
         self._database = database
-        self._waiting: list[OrderCall] = []
-        self._writing = asyncio.Lock()
+        self._writing = Together(self._write)
 
     async def write(self, calls: Sequence[OrderCall]) -> None:
         """Return once they are stored; with the database away they are given up, and logged."""
-        self._waiting += calls
-        async with self._writing:
-            batch, self._waiting = self._waiting, []
-            if not batch:
-                return  # whoever held the lock before has written ours too
-            try:
-                async with self._database.connection() as conn:
-                    await communications.add(conn, batch)
-            except PostgresError as error:
-                log.warning("calls not recorded", calls=len(batch), error=str(error))
+        try:
+            await self._writing.do(None, calls)
+        except PostgresError as error:
+            log.warning("calls not recorded", calls=len(calls), error=str(error))
+
+    async def _write(self, _: None, batch: Sequence[Sequence[OrderCall]]) -> list[None]:
+        async with self._database.connection() as conn:
+            await communications.add(conn, [call for calls in batch for call in calls])
+        return [None] * len(batch)
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedMarketplace:
-    """ports.Marketplace that records what concerns one order; the rest passes through."""
+    """ports.Marketplace that records what concerns one order, and makes changes by turns."""
 
     inner: Marketplace
     connection: ConnectionId
     calls: CallLog
     clock: Callable[[], datetime]
+    turns: asyncio.Semaphore
 
     @asynccontextmanager
     async def _about(self, order_id: OrderId, summary: str) -> AsyncIterator[None]:
@@ -74,7 +74,8 @@ class LoggedMarketplace:
         at, made = self.clock(), list[CallReport]()
         token = _made.set(made)
         try:
-            yield
+            async with self.turns:
+                yield
         except MarketplaceError as error:
             summary = f"{summary}: {error.message}"[:_LONGEST_SUMMARY]
             raise
@@ -84,6 +85,10 @@ class LoggedMarketplace:
             calls = [OrderCall(*of, call.service, call.code, summary, at) for call in made]
             if calls:
                 await self.calls.write(calls)
+
+    @property
+    def order_service(self) -> str:
+        return self.inner.order_service
 
     async def fetch_order(self, order_id: OrderId) -> ExportedOrder:
         async with self._about(order_id, "read"):
@@ -110,12 +115,14 @@ class LoggedMarketplace:
         return self.inner.export_returns(since)
 
     async def fetch_return(self, return_id: ReturnId) -> ExportedReturn:
-        return await self.inner.fetch_return(return_id)
+        async with self.turns:
+            return await self.inner.fetch_return(return_id)
 
     async def change_return(
         self, return_id: ReturnId, kind: ActionKind, label: Label | None = None
     ) -> None:
-        await self.inner.change_return(return_id, kind, label)
+        async with self.turns:
+            await self.inner.change_return(return_id, kind, label)
 
     async def push_stock(self, levels: Sequence[StockLevel]) -> Sequence[str | None]:
         return await self.inner.push_stock(levels)

@@ -4,9 +4,9 @@ Commands for one order keep the queue's order; commands for different orders run
 """
 
 import asyncio
-import zlib
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import aclosing
+from functools import partial
 from time import monotonic
 from typing import Any, assert_never
 
@@ -39,8 +39,6 @@ from statemachine.facts import Refused
 
 log = structlog.get_logger(__name__)
 
-LANES = 8
-
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -55,13 +53,15 @@ class CommandReader:
         self._holdings = holdings
         self._metrics = metrics
         self._stop = asyncio.Event()
+        self._epoch: int | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop`, through every outage of the broker."""
         self._stop = stop
         failures = 0
         while not stop.is_set():
-            if await self._holdings.gained("commands", stop) is None:
+            self._epoch = await self._holdings.gained("commands", stop)
+            if self._epoch is None:
                 return
             started = monotonic()
             try:
@@ -74,10 +74,10 @@ class CommandReader:
 
     async def _read(self, stop: asyncio.Event) -> None:
         """Deal messages out to lanes until stopping, the role is lost or the broker is away."""
-        lanes = Lanes(LANES)
+        lanes = Lanes()
         reading = asyncio.create_task(self._deal(lanes), name="command queue")
         try:
-            while not reading.done() and self._holdings.epoch("commands") is not None:
+            while not reading.done() and self._ours():
                 if await wait_or_stop(stop, 0.2):
                     break
         finally:
@@ -104,6 +104,10 @@ class CommandReader:
 
         lanes.put(command, work)
 
+    def _ours(self) -> bool:
+        """False once another process may be reading: it gets what is not begun."""
+        return self._holdings.epoch("commands") == self._epoch
+
     async def _dead_letter(self, message: CommandMessage, error: UnreadableCommand) -> None:
         """What cannot be read is kept for a person, and the asker, if any, is told."""
         log.warning("command not readable", code=error.code, error=error.message)
@@ -114,6 +118,9 @@ class CommandReader:
     async def _carry_out(self, message: CommandMessage, command: AnyCommand) -> None:
         about = {"command": command.command, "command_id": command.id, "by": command.by}
         try:
+            if not self._ours():
+                await message.release()
+                return
             reply = await self._reply_or_release(message, command, about)
             if reply is not None:
                 log.info("command carried out", **about, status=reply.status, error=reply.error)
@@ -149,7 +156,7 @@ class CommandReader:
                 log.exception("command failed", **about)
                 failure = Refused("internal_error", "not carried out, see the daemon's log")
                 return Reply("refused", reply_body(command.id, "refused", error=failure))
-            if await wait_or_stop(self._stop, 1.0) or self._holdings.epoch("commands") is None:
+            if await wait_or_stop(self._stop, 1.0) or not self._ours():
                 return None
 
 
@@ -162,37 +169,42 @@ async def _answer(message: CommandMessage, reply: Reply) -> None:
 
 
 class Lanes:
-    """Work in lanes: one after the other within a lane, lanes side by side."""
+    """Work on one order (or connection, or catalogue) one after the other, on others beside it.
 
-    def __init__(self, count: int):
-        self._queues = [asyncio.Queue[Work | None]() for _ in range(count)]
-        self._tasks = [
-            asyncio.create_task(self._run(queue), name=f"command lane {number}")
-            for number, queue in enumerate(self._queues)
-        ]
+    The broker bounds how much there is: what is put in was prefetched and is not acknowledged yet.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, asyncio.Task[None]] = {}
         self._apart: set[asyncio.Task[None]] = set()
 
     def put(self, command: AnyCommand, work: Work) -> None:
-        """Queue work behind all earlier work of the same order (or connection, or catalogue)."""
+        """Begin once all earlier work on the same is done."""
         if isinstance(command, OrderFetch):
             task = asyncio.create_task(_guarded(work))  # waits for Spartoo and holds nobody up
             self._apart.add(task)
             task.add_done_callback(self._apart.discard)
             return
-        lane = zlib.crc32(_key(command).encode()) % len(self._queues)
-        self._queues[lane].put_nowait(work)
+        key = _key(command)
+        task = asyncio.create_task(_after(self._last.get(key), work), name=f"commands on {key}")
+        self._last[key] = task
+        task.add_done_callback(partial(self._forget, key))
+
+    def _forget(self, key: str, task: asyncio.Task[None]) -> None:
+        if self._last[key] is task:
+            del self._last[key]
 
     async def drain(self) -> None:
         """Finish what was put in."""
-        for queue in self._queues:
-            queue.put_nowait(None)
         for task in self._apart:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._apart, return_exceptions=True)
+        await asyncio.gather(*self._last.values(), *self._apart, return_exceptions=True)
 
-    async def _run(self, queue: "asyncio.Queue[Work | None]") -> None:
-        while (work := await queue.get()) is not None:
-            await _guarded(work)
+
+async def _after(before: asyncio.Task[None] | None, work: Work) -> None:
+    if before is not None:
+        await asyncio.wait({before})
+    await _guarded(work)
 
 
 async def _guarded(work: Work) -> None:

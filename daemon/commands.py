@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
-from typing import assert_never
+from typing import TypeVar, assert_never
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -33,9 +33,11 @@ from daemon.metrics import Metrics
 from daemon.plan import Plan, check_plan
 from daemon.products import upsert_products
 from daemon.return_commands import act_on_return
-from daemon.steps import take_step
+from daemon.steps import take_steps
+from daemon.together import Together
 from daemon.transactions import in_transaction
 from statemachine.changes import Changes
+from statemachine.connection import ConnectionSettings
 from statemachine.events import order_document
 from statemachine.facts import (
     AcceptOrder,
@@ -59,6 +61,17 @@ from statemachine.model import (
 )
 from statemachine.return_events import return_document
 
+OnOrder = OrderDecision | OrderShip | OrderAcknowledge  # those of a moment in one transaction
+Alone = (
+    OrderFetch
+    | ReturnDecision
+    | ReturnLabel
+    | ConnectionSync
+    | ConnectionSwitch
+    | CatalogUpsert
+    | StockSet
+)
+SomeCommand = TypeVar("SomeCommand", OnOrder, Alone)
 FETCH_PATIENCE = 30.0  # seconds an order.fetch waits for Spartoo before it is answered `queued`
 
 
@@ -77,14 +90,6 @@ class Reply:
         return f"{error['code']}: {error['message']}" if error else None
 
 
-class IdTaken(Refused):
-    """The id is that of another command; nothing was done, and that one keeps its reply."""
-
-    def __init__(self, command_id: str):
-        why = f"id: {command_id} was another command's; give each command an id of its own"
-        super().__init__("id_taken", why)
-
-
 class CommandDesk:
     """Where commands from the queue, the command line and the API are carried out."""
 
@@ -95,57 +100,63 @@ class CommandDesk:
         self._plan = plan
         self._metrics = metrics
         self._clock = clock
+        self._on_orders = Together(self._obey)
 
     async def carry_out(self, command: AnyCommand) -> Reply:
         """Do what is asked unless it was done before. Raises DatabaseUnavailable, nothing kept."""
-        try:
-            reply = await self._once(command)
-        except IdTaken as refused:
-            reply = Reply("refused", reply_body(command.id, "refused", error=refused))
-        except Refused as refused:
-            reply = await self._refuse(command, refused)
+        if isinstance(command, OnOrder):
+            reply = await self._on_orders.do(command.connection, command, command.order_id)
+        else:
+            reply = await self._alone(command)
         self._metrics.commands.labels(command.command, reply.status).inc()
         if reply.changes is not None:
             self._metrics.count_changes(reply.changes.order.connection, [reply.changes])
         return reply
 
-    async def _once(self, command: AnyCommand) -> Reply:
-        if isinstance(command, OrderFetch):
-            return await self._fetch(command)
+    async def _alone(self, command: Alone) -> Reply:
+        async def refuse(_tx: Tx) -> Reply:
+            return refusal
 
-        async def do(tx: Tx) -> Reply:
-            return await self._do(tx, command)
+        try:
+            if isinstance(command, OrderFetch):
+                return await self._fetch(command)
+            return await self._remember(command, lambda tx: self._do(tx, command))
+        except Refused as refused:  # remembered too; whatever was begun was rolled back
+            refusal = _refusal(command, refused)
+            return await self._remember(command, refuse)
 
-        return await self._remembering(command, do)
+    async def _remember(self, command: Alone, do: Callable[[Tx], Awaitable[Reply]]) -> Reply:
+        async def do_one(tx: Tx, _: Sequence[Alone]) -> list[Reply]:
+            return [await do(tx)]
 
-    async def _remembering(
-        self, command: AnyCommand, do: Callable[[Tx], Awaitable[Reply]]
-    ) -> Reply:
-        """Do it and keep the reply, in one transaction; or give the reply kept before."""
+        (reply,) = await self._remember_all([command], do_one)
+        return reply
 
-        async def once(tx: Tx) -> Reply:
-            known = await inbox.seen(tx, command.id)
-            if known is not None:
-                return _remembered(command, known)
-            reply = await do(tx)
-            await _remember(tx, command, reply)
-            return reply
+    async def _remember_all(
+        self,
+        commands: Sequence[SomeCommand],
+        do: Callable[[Tx, Sequence[SomeCommand]], Awaitable[Sequence[Reply]]],
+    ) -> list[Reply]:
+        """Do them and keep the replies, in one transaction; or give the reply kept before."""
+
+        async def once(tx: Tx) -> list[Reply]:
+            known = await inbox.seen(tx, [command.id for command in commands])
+            new = [command for command in commands if command.id not in known]
+            done = list(zip(new, await do(tx, new), strict=True)) if new else []
+            if done:
+                await inbox.keep(tx, [_answered(*pair) for pair in done])
+            replies = {command.id: reply for command, reply in done}
+            return [
+                _remembered(command, known[command.id])
+                if command.id in known
+                else replies[command.id]
+                for command in commands
+            ]
 
         return await in_transaction(self._database, once)
 
-    async def _refuse(self, command: AnyCommand, refused: Refused) -> Reply:
-        """A refusal is remembered too; whatever the command began was rolled back."""
-        body = reply_body(command.id, "refused", error=refused)
-
-        async def refuse(_: Tx) -> Reply:
-            return Reply("refused", body)
-
-        return await self._remembering(command, refuse)
-
-    async def _do(self, tx: Tx, command: AnyCommand) -> Reply:
+    async def _do(self, tx: Tx, command: Alone) -> Reply:
         match command:
-            case OrderDecision() | OrderShip() | OrderAcknowledge():
-                return await self._on_order(tx, command)
             case ReturnDecision() | ReturnLabel():
                 return await self._on_return(tx, command)
             case ConnectionSync():
@@ -164,16 +175,25 @@ class CommandDesk:
             case _:
                 assert_never(command)
 
-    async def _on_order(
-        self, tx: Tx, command: OrderDecision | OrderShip | OrderAcknowledge
-    ) -> Reply:
-        connection = await _connection(tx, command.connection)
-        order_id = OrderId(command.order_id)
-        fact = _as_fact(command)
-        changes = await take_step(tx, connection.settings, order_id, fact, self._clock())
-        document = order_document(changes.order, connection.settings)
-        body = reply_body(command.id, changes.answer, order=document, note=changes.note)
-        return Reply(changes.answer, body, changes)
+    async def _obey(self, connection_id: str, commands: Sequence[OnOrder]) -> list[Reply]:
+        """Commands on different orders of one connection, in one transaction."""
+
+        async def obey(tx: Tx, new: Sequence[OnOrder]) -> list[Reply]:
+            try:
+                connection = await _connection(tx, connection_id)
+            except Refused as refused:
+                return [_refusal(command, refused) for command in new]
+            facts = {OrderId(command.order_id): _as_fact(command) for command in new}
+            stepped = await take_steps(tx, connection.settings, facts, self._clock())
+            changed = {changes.order.id: changes for changes in stepped.changes}
+            return [
+                _moved(command, changed[order_id], connection.settings)
+                if order_id in changed
+                else _refusal(command, stepped.refused[order_id])
+                for order_id, command in zip(facts, new, strict=True)
+            ]
+
+        return await self._remember_all(commands, obey)
 
     async def _on_return(self, tx: Tx, command: ReturnDecision | ReturnLabel) -> Reply:
         connection = await _connection(tx, command.connection)
@@ -207,9 +227,9 @@ class CommandDesk:
         """Ask for the order and wait for Spartoo's answer; the request itself is stored."""
         connection_id, order_id = ConnectionId(command.connection), OrderId(command.order_id)
         async with self._database.transaction() as tx:
-            known = await inbox.seen(tx, command.id)
-            if known is not None:
-                return _remembered(command, known)
+            known = await inbox.seen(tx, [command.id])
+            if known:
+                return _remembered(command, known[command.id])
             connection = await _connection(tx, connection_id)
             _must_be_active(connection)
             await actions.request_fetch(tx, connection_id, order_id, command.by)
@@ -220,7 +240,7 @@ class CommandDesk:
             document = order_document(found[0], connection.settings) if found else None
             return Reply(status, reply_body(command.id, status, order=document))
 
-        return await self._remembering(command, answer)
+        return await self._remember(command, answer)
 
     async def _settled(self, connection: ConnectionId, order_id: OrderId) -> str:
         """Wait for the fetch: done, or queued when it takes too long. Raises Refused."""
@@ -251,7 +271,7 @@ def _must_be_active(connection: Connection) -> None:
         )
 
 
-def _as_fact(command: OrderDecision | OrderShip | OrderAcknowledge) -> Command:
+def _as_fact(command: OnOrder) -> Command:
     if isinstance(command, OrderAcknowledge):
         return AcknowledgeOrder(command.by, command.store_order_id)
     if isinstance(command, OrderShip):
@@ -287,14 +307,25 @@ async def switch(
         await connections.disabled(tx, connection_id, now)
 
 
-async def _remember(tx: Tx, command: AnyCommand, reply: Reply) -> None:
-    body = command.model_dump_json().encode()
-    await inbox.keep(tx, command.id, command.command, body, reply.body)
+def _moved(command: OnOrder, changes: Changes, settings: ConnectionSettings) -> Reply:
+    document = order_document(changes.order, settings)
+    body = reply_body(command.id, changes.answer, order=document, note=changes.note)
+    return Reply(changes.answer, body, changes)
+
+
+def _refusal(command: AnyCommand, refused: Refused) -> Reply:
+    return Reply("refused", reply_body(command.id, "refused", error=refused))
+
+
+def _answered(command: AnyCommand, reply: Reply) -> tuple[str, str, bytes, bytes]:
+    """What the inbox keeps."""
+    return command.id, command.command, command.model_dump_json().encode(), reply.body
 
 
 def _remembered(command: AnyCommand, known: Answered) -> Reply:
-    """The reply given before. Raises IdTaken: another command's reply would be believed."""
+    """The reply given before; another command's would be believed, so it is refused instead."""
     kept, asked = orjson.loads(known.body), orjson.loads(command.model_dump_json())
     if any(asked.get(name, value) != value for name, value in kept.items() if name != "by"):
-        raise IdTaken(command.id)
+        why = f"id: {command.id} was another command's; give each command an id of its own"
+        return _refusal(command, Refused("id_taken", why))
     return Reply(orjson.loads(known.reply)["status"], known.reply)

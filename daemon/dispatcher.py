@@ -5,8 +5,9 @@ read first and the action sent only if it is still wanted: nobody is told the sa
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import structlog
 
@@ -22,27 +23,39 @@ from adapters.ports import (
 from adapters.postgres import actions
 from adapters.postgres import orders as order_store
 from adapters.postgres.actions import ClaimedAction
+from adapters.postgres.connections import UnreadableKey
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
-from daemon.accounts import Account, Accounts, BudgetSpent
+from daemon.accounts import CALLS_AT_ONCE, Account, Accounts, BudgetSpent
 from daemon.backoff import backoff
 from daemon.holdings import HOLD, Holdings, HoldLost
-from daemon.ingest import Reading, Tally, ingest
+from daemon.ingest import OrderIntake
+from daemon.intake import Reading
 from daemon.metrics import Metrics
 from daemon.return_actions import ReturnActions
-from daemon.steps import take_step, take_steps
+from daemon.steps import take_steps
 from daemon.supervisor import cancel
+from daemon.together import Together
 from daemon.transactions import in_transaction
 from statemachine.changes import Changes
-from statemachine.connection import SyncLevel
+from statemachine.connection import ConnectionSettings, SyncLevel
 from statemachine.facts import ActionCarriedOut, ActionRejected, Fact, Seen
-from statemachine.model import ActionKind, ActionStatus, Order, OrderId
+from statemachine.model import ActionKind, ActionStatus, ConnectionId, Order, OrderId
 from statemachine.returns import RETURN_ACTIONS
 
 log = structlog.get_logger(__name__)
 
-PER_CONNECTION = 8
-AT_ONCE = 64
+PER_CONNECTION = 2 * CALLS_AT_ONCE  # held: while some are called, others are read or settled
+AT_ONCE = 1024
+_SHARE = 8
+
+
+class Outcome(NamedTuple):
+    """What became of an action, to be stored under the settings it was carried out with."""
+
+    settings: ConnectionSettings
+    action: ClaimedAction
+    fact: Fact
 
 
 class Dispatcher:
@@ -63,6 +76,8 @@ class Dispatcher:
         self._clock = clock
         self._returns = ReturnActions(database, holdings, metrics, clock)
         self._running: dict[asyncio.Task[None], ClaimedAction] = {}
+        self._settling = Together(self._settle_all)
+        self._reading = Together(self._read_orders)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Carry out until `stop`; then finish what is in hand, as long as that may take."""
@@ -80,7 +95,7 @@ class Dispatcher:
             return 0
         try:
             async with self._database.transaction() as tx:
-                claimed = await actions.claim(tx, self._holdings.holder, HOLD, PER_CONNECTION, free)
+                claimed = await actions.claim(tx, self._holdings.holder, HOLD, _share(free), free)
         except PostgresError as error:
             log.warning("actions not claimed", error=str(error))
             return 0
@@ -99,21 +114,22 @@ class Dispatcher:
 
     async def _act(self, action: ClaimedAction) -> None:
         """One action from claim to settlement; whatever happens, only this one is concerned."""
-        now = self._clock()
         self._holdings.carry_out(action.id)
         try:
-            account = await self._accounts.get(action.connection)
-            await self._carry_out(account, action)
+            async with self._accounts.using(action.connection) as account:
+                await self._carry_out(account, action)
         except BudgetSpent as error:
             await self._postpone(action, error.until, str(error), unsure=action.unsure)
         except Throttled as error:
             await self._throttled(action, error)
         except AccountRejected as error:
-            await self._accounts.suspend(action.connection, error, now)
-            await self._postpone(action, now, str(error), unsure=action.unsure)
+            await self._postpone(action, self._clock(), str(error), unsure=action.unsure)
         except MarketplaceError as error:
             due = self._clock() + backoff(action.attempts)
             await self._postpone(action, due, str(error), unsure=True)
+        except UnreadableKey as error:
+            due = self._clock() + backoff(action.attempts)
+            await self._postpone(action, due, str(error), unsure=action.unsure)
         except (PostgresError, HoldLost) as error:
             log.warning("action taken up again later", **_about(action), error=str(error))
         except Exception:
@@ -167,24 +183,39 @@ class Dispatcher:
         if action.kind is not ActionKind.SHIP:
             await account.for_actions.change_order(action.order_id, action.kind)
             return
-        async with self._database.connection() as conn:
-            (order,) = await order_store.find(conn, action.order_id, action.connection)
+        order = await self._reading.do(action.connection, action.order_id)
         await account.for_actions.change_order(
             action.order_id, action.kind, order.shipments, order.facts.lines
         )
 
+    async def _read_orders(
+        self, connection: ConnectionId, ids: Sequence[OrderId]
+    ) -> Sequence[Order]:
+        async with self._database.connection() as conn:
+            orders = await order_store.read(conn, connection, ids)
+        return [orders[order_id] for order_id in ids]
+
     async def _settle(self, account: Account, action: ClaimedAction, fact: Fact) -> None:
         """Store the outcome: the action, and all that follows for the order, in one transaction."""
+        key = (action.connection, account.connection.version)
+        outcome = Outcome(account.settings, action, fact)
+        self._tell(account, action, await self._settling.do(key, outcome, action.order_id))
 
-        async def settle(tx: Tx) -> Changes:
-            changes = await take_step(tx, account.settings, action.order_id, fact, self._clock())
-            status = changes.order.actions.get(action.kind, ActionStatus.DONE)
-            code, message = _result(fact)
-            holder = self._holdings.holder
-            await actions.settle(tx, action.id, holder, status, code, message)
-            return changes
+    async def _settle_all(
+        self, _: tuple[ConnectionId, int], outcomes: Sequence[Outcome]
+    ) -> Sequence[Changes]:
+        """Outcomes of different orders under the same settings."""
+        settings = outcomes[0].settings
+        facts = {outcome.action.order_id: outcome.fact for outcome in outcomes}
 
-        self._tell(account, action, await in_transaction(self._database, settle))
+        async def settle(tx: Tx) -> Sequence[Changes]:
+            stepped = await take_steps(tx, settings, facts, self._clock())
+            stepped.check()
+            over = [_over(*pair) for pair in zip(outcomes, stepped.changes, strict=True)]
+            await actions.settle_all(tx, self._holdings.holder, over)
+            return stepped.changes
+
+        return await in_transaction(self._database, settle)
 
     def _tell(self, account: Account, action: ClaimedAction, changes: Changes) -> None:
         self._metrics.count_changes(account.settings.id, [changes])
@@ -221,10 +252,10 @@ class Dispatcher:
         except NotFound as error:
             await self._not_found(account, action, error)
             return
-        tally = Tally()
         reading = Reading(account.settings, read_at, anew=True)
-        await ingest(self._database, reading, [exported], read_at, self._metrics, tally)
-        await self._settle_as(action, ActionStatus.DONE, str(tally))
+        intake = OrderIntake(self._database, reading, self._metrics, self._clock)
+        await intake.take([exported])
+        await self._settle_as(action, ActionStatus.DONE, str(intake.tally))
 
     async def _not_found(self, account: Account, action: ClaimedAction, error: NotFound) -> None:
         """Nobody knows the order; one that is known here needs a person."""
@@ -265,6 +296,14 @@ class Dispatcher:
             log.warning("action taken up again later", **_about(action), error=str(error))
 
 
+def _share(free: int) -> int:
+    """What one connection may hold: less the fewer places are left, so that some always are.
+
+    However many sites do not answer, a connection that holds nothing yet gets its turn.
+    """
+    return max(1, min(PER_CONNECTION, free // _SHARE))
+
+
 def _about(action: ClaimedAction) -> dict[str, str]:
     return {
         "connection": action.connection,
@@ -273,7 +312,10 @@ def _about(action: ClaimedAction) -> dict[str, str]:
     }
 
 
-def _result(fact: Fact) -> tuple[str, str]:
+def _over(outcome: Outcome, changes: Changes) -> tuple[int, ActionStatus, str, str]:
+    """How the action ends: its status, with code and message."""
+    action, fact = outcome.action, outcome.fact
+    status = changes.order.actions.get(action.kind, ActionStatus.DONE)
     if isinstance(fact, ActionRejected):
-        return fact.code, fact.message
-    return "done", ""
+        return action.id, status, fact.code, fact.message
+    return action.id, status, "done", ""

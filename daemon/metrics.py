@@ -1,7 +1,7 @@
 """All metrics of interfaces.md ("Metrics"), in one registry per process."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from importlib.metadata import version
 
@@ -106,7 +106,7 @@ class Metrics:
         self.build_info = self._gauge("build_info", "This program", "version", "python")
         self.build_info.labels(version("spartoo-order-sync"), platform.python_version()).set(1)
 
-    def count_changes(self, connection: str, changes: Sequence[Changes]) -> None:
+    def count_changes(self, connection: str, changes: Iterable[Changes]) -> None:
         """Count the moves and automatic decisions of stored steps."""
         for change in changes:
             for move in change.history:
@@ -116,7 +116,7 @@ class Metrics:
                 for reason in change.decided.reasons or ("",):
                     self.decisions.labels(connection, change.decided.outcome, reason).inc()
 
-    def count_return_changes(self, connection: str, changes: Sequence[ReturnChanges]) -> None:
+    def count_return_changes(self, connection: str, changes: Iterable[ReturnChanges]) -> None:
         """Count the moves of returns in stored steps."""
         for change in changes:
             for move in change.history:

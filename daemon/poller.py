@@ -8,7 +8,6 @@ import asyncio
 import time
 import zlib
 from collections.abc import Callable
-from contextlib import aclosing
 from datetime import datetime, timedelta
 from datetime import time as time_of_day
 from typing import assert_never
@@ -16,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from adapters.ports import AccountRejected, ExportedOrder, MarketplaceError, Throttled
+from adapters.ports import AccountRejected, MarketplaceError, Throttled
 from adapters.postgres import looks
 from adapters.postgres import orders as order_store
 from adapters.postgres.database import Database
@@ -25,9 +24,10 @@ from adapters.postgres.looks import ClaimedLook, Look
 from daemon.accounts import ACTION_SHARE, Account, Accounts, BudgetSpent
 from daemon.backoff import backoff
 from daemon.holdings import HOLD, Holdings
-from daemon.ingest import BATCH, Reading, Tally, ingest
+from daemon.ingest import OrderIntake
+from daemon.intake import Reading, Tally
 from daemon.metrics import Metrics
-from daemon.return_ingest import look_at_returns
+from daemon.return_ingest import ReturnIntake
 from daemon.supervisor import cancel
 from statemachine.connection import ConnectionSettings, SyncLevel
 
@@ -103,13 +103,10 @@ class Poller:
         """One look from claim to finish; whatever happens, only this look is concerned."""
         started = time.monotonic()
         try:
-            account = await self._accounts.get(look.connection)
-            tally = await self._read(account, look)
-            returns = await self._read_returns(account, look)
-            await self._succeed(account.settings, look, tally, returns)
-        except AccountRejected as error:
-            await self._accounts.suspend(look.connection, error, self._clock())
-            await self._fail(look, str(error), self._clock() + backoff(look.failures + 1))
+            async with self._accounts.using(look.connection) as account:
+                tally = await self._read(account, look)
+                returns = await self._read_returns(account, look)
+                await self._succeed(account.settings, look, tally, returns)
         except BudgetSpent as error:
             await self._fail(look, str(error), error.until)
         except Throttled as error:
@@ -125,41 +122,32 @@ class Poller:
 
     async def _read(self, account: Account, look: ClaimedLook) -> Tally:
         """Stream the export into the store, a batch a transaction."""
-        settings, now = account.settings, self._clock()
-        tally = Tally()
+        now = self._clock()
         since = await self._since(account, look, now)
         if since is None:
-            return tally
-        start = None if look.look == Look.BACKFILL else _start(account)
-        reading = Reading(settings, read_at=now, not_before=start)
-        batch: list[ExportedOrder] = []
-        async with aclosing(account.for_looks.export_orders(since)) as orders:
-            async for exported in orders:
-                batch.append(exported)
-                if len(batch) == BATCH:
-                    await self._ingest(reading, batch, tally)
-                    batch = []
-        if batch:
-            await self._ingest(reading, batch, tally)
-        return tally
-
-    async def _ingest(self, reading: Reading, batch: list[ExportedOrder], tally: Tally) -> None:
-        await ingest(self._database, reading, batch, self._clock(), self._metrics, tally)
+            return Tally()
+        start = None if look.look is Look.BACKFILL else _start(account)
+        service = account.for_looks.order_service
+        reading = Reading(account.settings, now, since, start, service=service)
+        orders = OrderIntake(self._database, reading, self._metrics, self._clock)
+        await orders.stream(account.for_looks.export_orders(since))
+        return orders.tally
 
     async def _read_returns(self, account: Account, look: ClaimedLook) -> Tally:
         """What all looks but the fresh one read besides; the orders are stored by then.
 
         Returns hold no orders up: what goes wrong here, the next look makes good.
         """
-        settings, now, tally = account.settings, self._clock(), Tally()
+        settings, now = account.settings, self._clock()
         if look.look is Look.FRESH or settings.sync_level is SyncLevel.STOCK_ONLY:
-            return tally
+            return Tally()
         start = _start(account)
-        since = look.since if look.look is Look.BACKFILL else max(start, now - DEEPEST)
-        reading = Reading(settings, now, None if look.look is Look.BACKFILL else start)
-        metrics = self._metrics
+        backfill = look.look is Look.BACKFILL
+        since = (look.since or start) if backfill else max(start, now - DEEPEST)
+        reading = Reading(settings, now, since, None if backfill else start)
+        returns = ReturnIntake(self._database, reading, self._metrics, self._clock)
         try:
-            await look_at_returns(self._database, account, reading, since or start, metrics, tally)
+            await returns.stream(account.for_looks.export_returns(since))
         except AccountRejected:
             raise
         except (BudgetSpent, MarketplaceError) as error:
@@ -167,7 +155,7 @@ class Poller:
                 await self._accounts.rest(settings, error.service)
             about = {"connection": look.connection, "look": look.look}
             log.warning("returns not read", **about, error=str(error))
-        return tally
+        return returns.tally
 
     async def _since(self, account: Account, look: ClaimedLook, now: datetime) -> datetime | None:
         """From when the look reads; None when it has nothing to look at."""

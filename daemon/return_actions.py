@@ -23,7 +23,7 @@ from adapters.postgres import returns as return_store
 from adapters.postgres.actions import ClaimedAction
 from adapters.postgres.database import Database, Tx
 from daemon.accounts import Account
-from daemon.holdings import Holdings, HoldLost
+from daemon.holdings import Holdings
 from daemon.labels import given
 from daemon.metrics import Metrics
 from daemon.return_steps import take_return_step, take_return_steps
@@ -64,7 +64,7 @@ class ReturnActions:
         try:
             if not await self._still_wanted(account, action, label):
                 return
-            await self._send(account, action, label)
+            await account.for_actions.change_return(_return_id(action), action.kind, label)
             fact: ReturnFact = ReturnActionCarriedOut(action.kind, action.requested_by, about)
         except WrongChronology as error:
             await self._read_again(account, action)
@@ -99,11 +99,6 @@ class ReturnActions:
             return True
         await self._settle_as(action, returned.actions[action.kind], "seen on Spartoo")
         return False
-
-    async def _send(self, account: Account, action: ClaimedAction, label: Label | None) -> None:
-        if not self._holdings.fresh:
-            raise HoldLost("the hold on this action has run out; nothing was sent")
-        await account.for_actions.change_return(_return_id(action), action.kind, label)
 
     async def _settle(self, account: Account, action: ClaimedAction, fact: ReturnFact) -> None:
         """Store the outcome: the action, and all that follows for the return, at once."""

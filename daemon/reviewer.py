@@ -1,7 +1,7 @@
 """Decides waiting orders again when their products changed (Koongo, "Automatic acceptance")."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
@@ -11,16 +11,16 @@ from adapters.postgres import connections
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
 from daemon.metrics import Metrics
-from daemon.steps import take_steps
+from daemon.steps import Stepped, take_steps
 from daemon.supervisor import wait_or_stop
 from daemon.transactions import in_transaction
-from statemachine.changes import Changes
-from statemachine.facts import CatalogueChanged, Fact
+from statemachine.facts import CatalogueChanged
 from statemachine.model import ConnectionId, OrderId
 
 log = structlog.get_logger(__name__)
 
-PRODUCTS = 200  # product changes a transaction
+PRODUCTS = 200  # product changes taken at a time
+ORDERS = 500  # decided in one transaction
 _AFTER_FAILURE_SECONDS = 15.0
 
 
@@ -49,25 +49,30 @@ class Reviewer:
     async def review(self) -> bool:
         """Decide the orders that wait for some changed products; False when none changed.
 
-        The changes are taken off the queue in the transaction that decides the orders: a crash
-        puts them back.
+        The changes are off the queue once all is decided: a crash puts them back, and deciding
+        twice is deciding once. Each connection has a transaction of its own, for no order may be
+        locked after products (design, rule 5).
         """
-        decided = await in_transaction(self._database, self._review)
-        for connection_id, changes in (decided or {}).items():
-            self._metrics.count_changes(connection_id, changes)
-            log.info("orders decided again", connection=connection_id, orders=len(changes))
-        return decided is not None
+        async with self._database.transaction() as taking:
+            changed = await product_store.take_changes(taking, PRODUCTS)
+            if not changed:
+                return False
+            waiting: dict[ConnectionId, list[OrderId]] = {}
+            for connection_id, order_id in await product_store.waiting_for(taking, changed):
+                waiting.setdefault(connection_id, []).append(order_id)
+            for connection_id, orders in sorted(waiting.items()):
+                for start in range(0, len(orders), ORDERS):
+                    await self._decide(connection_id, orders[start : start + ORDERS])
+                    await product_store.still_taking(taking)
+        return True
 
-    async def _review(self, tx: Tx) -> dict[ConnectionId, list[Changes]] | None:
-        changed = await product_store.take_changes(tx, PRODUCTS)
-        if not changed:
-            return None
-        facts: dict[ConnectionId, dict[OrderId, Fact]] = {}
-        for connection_id, order_id in await product_store.waiting_for(tx, changed):
-            facts.setdefault(connection_id, {})[order_id] = CatalogueChanged()
-        decided = {}
-        for connection_id, of_connection in sorted(facts.items()):
+    async def _decide(self, connection_id: ConnectionId, orders: Sequence[OrderId]) -> None:
+        facts = {order_id: CatalogueChanged() for order_id in orders}
+
+        async def decide(tx: Tx) -> Stepped:
             connection = await connections.get(tx, connection_id)
-            stepped = await take_steps(tx, connection.settings, of_connection, self._clock())
-            decided[connection_id] = stepped.changes
-        return decided
+            return await take_steps(tx, connection.settings, facts, self._clock())
+
+        stepped = await in_transaction(self._database, decide)
+        self._metrics.count_changes(connection_id, stepped.changes)
+        log.info("orders decided again", connection=connection_id, orders=len(stepped.changes))

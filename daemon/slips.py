@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from adapters.ports import AccountRejected, NotFound, Throttled
+from adapters.ports import NotFound, Throttled
 from adapters.postgres import slips
 from adapters.postgres.database import Database
-from daemon.accounts import Accounts
+from daemon.accounts import Account, Accounts
 from statemachine.facts import Refused
 from statemachine.model import Order, OrderState
 
@@ -31,14 +31,14 @@ async def delivery_slip(
             "wrong_state",
             f"order {order.id} is {order.state}; a delivery slip is there for: {states}",
         )
-    pdf = await _fetch(accounts, order, clock)
+    async with accounts.using(order.connection) as account:
+        pdf = await _fetch(accounts, account, order)
     async with database.connection() as conn:
         await slips.keep(conn, order.connection, order.id, pdf, clock())
     return pdf
 
 
-async def _fetch(accounts: Accounts, order: Order, clock: Callable[[], datetime]) -> bytes:
-    account = await accounts.get(order.connection)
+async def _fetch(accounts: Accounts, account: Account, order: Order) -> bytes:
     if not account.settings.active:
         raise Refused(
             "connection_disabled", f"connection {order.connection} is disabled; activate it first"
@@ -56,7 +56,4 @@ async def _fetch(accounts: Accounts, order: Order, clock: Callable[[], datetime]
         raise Refused("unknown_order", error.message) from error
     except Throttled as error:
         await accounts.rest(account.settings, error.service)
-        raise
-    except AccountRejected as error:
-        await accounts.suspend(order.connection, error, clock())
         raise

@@ -13,7 +13,7 @@ from adapters.postgres.database import Tx
 from statemachine.changes import Changes
 from statemachine.connection import ConnectionSettings
 from statemachine.draft import Context
-from statemachine.facts import AcceptedPublished, Fact, Refused, Seen, UnknownStatus
+from statemachine.facts import Fact, Refused, Seen, UnknownStatus, leaves_stock_alone
 from statemachine.model import CatalogId, ConnectionId, MarketplaceOrder, Order, OrderId
 from statemachine.step import first_sight, step
 from statemachine.stock import Catalogue
@@ -21,10 +21,19 @@ from statemachine.stock import Catalogue
 
 @dataclass(slots=True)
 class Stepped:
-    """What a batch of facts did; `unplaceable` orders were first seen in an unknown status."""
+    """What a batch of facts did; `unplaceable` orders were first seen in an unknown status.
+
+    Of `refused` ones nothing is changed.
+    """
 
     changes: list[Changes] = field(default_factory=list)
     unplaceable: dict[OrderId, UnknownStatus] = field(default_factory=dict)
+    refused: dict[OrderId, Refused] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise the first refusal, where none can be."""
+        for refused in self.refused.values():
+            raise refused
 
 
 async def take_steps(
@@ -36,7 +45,7 @@ async def take_steps(
 ) -> Stepped:
     """Apply one fact to each order and store everything that follows, in the given transaction.
 
-    Raises Refused for a command that may not be, Conflict when another process was first.
+    Raises Conflict when another process was first.
     """
     orders = await order_store.lock(tx, ConnectionId(settings.id), facts.keys())
     catalogue = await _catalogue(tx, settings, orders.values(), facts.values())
@@ -48,18 +57,13 @@ async def take_steps(
         except UnknownStatus as unknown:
             stepped.unplaceable[order_id] = unknown
             continue
+        except Refused as refused:
+            stepped.refused[order_id] = refused
+            continue
         catalogue.adjust(changes.reserved)
         stepped.changes.append(changes)
     await order_store.record(tx, settings, stepped.changes, fingerprints or {})
     return stepped
-
-
-async def take_step(
-    tx: Tx, settings: ConnectionSettings, order_id: OrderId, fact: Fact, now: datetime
-) -> Changes:
-    """Apply one fact to one known order. Raises Refused (`unknown_order` among others)."""
-    stepped = await take_steps(tx, settings, {order_id: fact}, now)
-    return stepped.changes[0]
 
 
 def _step(order_id: OrderId, order: Order | None, fact: Fact, context: Context) -> Changes:
@@ -83,7 +87,7 @@ async def _catalogue(
     """The products these orders may mean or hold, locked; none where stock cannot move."""
     attribute = settings.product_id_attribute
     facts = list(facts)
-    if all(isinstance(fact, AcceptedPublished) for fact in facts):
+    if all(map(leaves_stock_alone, facts)):
         return Catalogue((), attribute)
     orders = list(orders)
     seen = [fact.order for fact in facts if isinstance(fact, Seen)]

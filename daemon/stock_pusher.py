@@ -102,9 +102,9 @@ class StockPusher:
 
     async def _try(self, connection: ConnectionId) -> None:
         try:
-            account = await self._accounts.get(connection)
-            self._wait(connection, timedelta(hours=1) / account.settings.max_calls_per_hour)
-            await self._tell(account)
+            async with self._accounts.using(connection) as account:
+                self._wait(connection, timedelta(hours=1) / account.settings.max_calls_per_hour)
+                await self._tell(account)
         except BudgetSpent as error:
             self._wait(connection, error.until - self._clock())
             log.info("stock told later", connection=connection, error=str(error))
@@ -114,7 +114,6 @@ class StockPusher:
             log.warning("stock told later", connection=connection, error=str(error))
         except AccountRejected as error:
             log.warning("stock told later", connection=connection, error=str(error))
-            await self._accounts.suspend(connection, error, self._clock())
 
     def _wait(self, connection: ConnectionId, time: timedelta) -> None:
         self._not_before[connection] = self._clock() + min(time, _LONGEST_WAIT)

@@ -6,7 +6,7 @@ The `transitions` library draws too, but needs a model, colours every state and 
 from collections.abc import Iterator
 
 from statemachine.model import OrderState
-from statemachine.order import FINAL, MACHINE, TRANSITIONS
+from statemachine.order import FINAL, LIFE, TRANSITIONS
 
 
 def mermaid(current: OrderState | None = None) -> str:
@@ -15,7 +15,7 @@ def mermaid(current: OrderState | None = None) -> str:
 
 
 def _lines(current: OrderState | None) -> Iterator[str]:
-    yield f"[*] --> {MACHINE.initial}"
+    yield f"[*] --> {LIFE.machine.initial}"
     for trigger, sources, target in TRANSITIONS:
         for source in sources:
             yield f"{source} --> {target}: {trigger}"

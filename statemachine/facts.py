@@ -120,6 +120,15 @@ Command = (
 )
 Fact = Seen | Command | ActionCarriedOut | ActionRejected | AcceptedPublished | CatalogueChanged
 
+_TRAVELS = {ActionKind.SHIP, ActionKind.LOSE, ActionKind.UNDELIVER}
+
+
+def leaves_stock_alone(fact: Fact) -> bool:
+    """True for what happens to parcels: it looks at no product and moves no unit."""
+    if isinstance(fact, ActionCarriedOut):
+        return fact.kind in _TRAVELS
+    return isinstance(fact, ShipOrder | LoseOrder | UndeliverOrder | AcceptedPublished)
+
 
 class Refused(Exception):
     """A command that is not carried out; `code` is one of interfaces.md's error codes."""

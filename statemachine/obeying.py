@@ -132,7 +132,10 @@ def _ship(draft: Draft, command: ShipOrder) -> Changes:
             _withdraw(draft, ActionKind.CANCEL)
             draft.set(touched_by=command.by, problem=None)
             draft.queue(ActionKind.SHIP, command.by)
-        return draft.finish("queued")
+        return draft.finish("queued")  # order.shipped will name the parcels
+    if news:
+        changes = {"field": "shipments", "old": order.shipments, "new": draft.order.shipments}
+        draft.changed([changes])
     return draft.finish()
 
 
@@ -148,7 +151,6 @@ def _keep_parcels(draft: Draft, command: ShipOrder) -> None:
         draft.stamp_shipments()
         first = f" ({before[0].tracking_number})" if before else ""
         draft.note = f"recorded here; Spartoo keeps the first tracking number it was given{first}"
-    draft.changed([{"field": "shipments", "old": before, "new": draft.order.shipments}])
 
 
 def _report(

@@ -4,13 +4,11 @@ Invariant: an order only ever moves along these transitions, one at a time, so c
 legal path whatever happened on the marketplace between two looks.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cache
 
-from transitions import Machine, State
-
+from statemachine.life import Life
 from statemachine.model import ActionKind, OrderState, SpartooStatus
 
 
@@ -89,46 +87,8 @@ _CAUSED_OUTSIDE = (
 )
 
 
-class IllegalMove(Exception):
-    """The state machine has no such transition; this is a fault of the caller."""
-
-
-def transition_table() -> list[dict[str, object]]:
-    """The transitions as the library takes them."""
-    return [
-        {"trigger": str(trigger), "source": [str(s) for s in sources], "dest": str(target)}
-        for trigger, sources, target in TRANSITIONS
-    ]
-
-
-def states() -> list[State]:
-    """Every state of an order as the library takes it."""
-    return [State(str(state), final=state in FINAL) for state in OrderState]
-
-
-# One machine without a model for all orders: building one an order costs a hundred times a step.
-MACHINE = Machine(
-    model=None,
-    states=states(),
-    transitions=transition_table(),
-    initial=str(OrderState.NEW),
-    auto_transitions=False,
-)
-
-
-@cache
-def target(state: OrderState, trigger: Trigger) -> OrderState | None:
-    """Where the trigger leads from that state; None where it is not allowed."""
-    found = MACHINE.get_transitions(str(trigger), source=str(state))
-    return OrderState(str(found[0].dest)) if found else None
-
-
-def move(state: OrderState, trigger: Trigger) -> OrderState:
-    """The state after the trigger. Raises IllegalMove."""
-    after = target(state, trigger)
-    if after is None:
-        raise IllegalMove(f"an order that is {state} cannot {trigger}")
-    return after
+LIFE = Life("an order", Trigger, TRANSITIONS, initial=_S.NEW, final=FINAL)
+target, move = LIFE.target, LIFE.move
 
 
 @cache
@@ -138,16 +98,4 @@ def path(state: OrderState, status: int) -> Sequence[Trigger] | None:
     Empty when the state agrees already, None when no way leads there. Raises KeyError for a
     status this program does not know.
     """
-    goals = STATES_OF_STATUS[status]
-    ways: deque[tuple[OrderState, tuple[Trigger, ...]]] = deque([(state, ())])
-    seen = {state}
-    while ways:
-        here, way = ways.popleft()
-        if here in goals:
-            return way
-        for trigger in _CAUSED_OUTSIDE:
-            there = target(here, trigger)
-            if there is not None and there not in seen:
-                seen.add(there)
-                ways.append((there, (*way, trigger)))
-    return None
+    return LIFE.path(state, STATES_OF_STATUS[status], _CAUSED_OUTSIDE)

@@ -4,15 +4,12 @@ Invariant: a return only ever moves along these transitions, one at a time, so c
 legal path whatever happened on the marketplace between two looks.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cache
 
-from transitions import Machine, State
-
+from statemachine.life import Life
 from statemachine.model import ActionKind, ReturnState
-from statemachine.order import IllegalMove
 
 
 class ReturnTrigger(StrEnum):
@@ -66,32 +63,8 @@ FULFILLED = {
 # Until the money has gone back a parcel may still travel.
 LABELLED_IN = frozenset({_S.REQUESTED, _S.ACCEPTED, _S.REFUSED})
 
-# One machine without a model for all returns, as for orders.
-MACHINE = Machine(
-    model=None,
-    states=[State(str(state), final=state is _S.REFUNDED) for state in ReturnState],
-    transitions=[
-        {"trigger": str(trigger), "source": [str(s) for s in sources], "dest": str(target)}
-        for trigger, sources, target in TRANSITIONS
-    ],
-    initial=str(_S.REQUESTED),
-    auto_transitions=False,
-)
-
-
-@cache
-def target(state: ReturnState, trigger: ReturnTrigger) -> ReturnState | None:
-    """Where the trigger leads from that state; None where it is not allowed."""
-    found = MACHINE.get_transitions(str(trigger), source=str(state))
-    return ReturnState(str(found[0].dest)) if found else None
-
-
-def move(state: ReturnState, trigger: ReturnTrigger) -> ReturnState:
-    """The state after the trigger. Raises IllegalMove."""
-    after = target(state, trigger)
-    if after is None:
-        raise IllegalMove(f"a return that is {state} cannot {trigger}")
-    return after
+LIFE = Life("a return", ReturnTrigger, TRANSITIONS, initial=_S.REQUESTED, final={_S.REFUNDED})
+target, move = LIFE.target, LIFE.move
 
 
 @cache
@@ -101,16 +74,4 @@ def path(state: ReturnState, status: int) -> Sequence[ReturnTrigger] | None:
     Empty when it is there already, None when no way leads there. Raises KeyError for a status
     this program does not know.
     """
-    goal = STATE_OF_STATUS[status]
-    ways: deque[tuple[ReturnState, tuple[ReturnTrigger, ...]]] = deque([(state, ())])
-    seen = {state}
-    while ways:
-        here, way = ways.popleft()
-        if here is goal:
-            return way
-        for trigger in ReturnTrigger:
-            there = target(here, trigger)
-            if there is not None and there not in seen:
-                seen.add(there)
-                ways.append((there, (*way, trigger)))
-    return None
+    return LIFE.path(state, {STATE_OF_STATUS[status]}, ReturnTrigger)

@@ -1,9 +1,9 @@
 """Intentions for the marketplace: claimed by one dispatcher at a time, settled once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 from asyncpg import Record
@@ -69,20 +69,26 @@ class Waiting:
     oldest: datetime
 
 
-async def store(
-    tx: "Tx",
-    connection: ConnectionId,
-    settled: Sequence[tuple[str, ActionKind, str]],
-    queued: Sequence[tuple[str, Action]],
-) -> None:
-    """Settle and queue intentions of a step, each with the id of its order or return."""
-    if settled:
-        columns = [list(column) for column in zip(*settled, strict=True)]
-        await tx.execute(_SQL["settle_of_orders"], connection, *columns)
+class Step(Protocol):
+    """What an order's or a return's step does to its actions."""
+
+    @property
+    def settled(self) -> Mapping[ActionKind, str]: ...
+
+    @property
+    def actions(self) -> Sequence[Action]: ...
+
+
+async def store(tx: "Tx", connection: ConnectionId, steps: Iterable[tuple[str, Step]]) -> None:
+    """Settle and queue the intentions of steps, each with the id of its order or return."""
+    steps = list(steps)
+    settled = [(id_, kind, status) for id_, step in steps for kind, status in step.settled.items()]
+    queued = [(id_, a.kind, a.reason, a.by) for id_, step in steps for a in step.actions]
+    for block, rows in (("settle_of_orders", settled), ("queue", queued)):
+        if rows:
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            await tx.execute(_SQL[block], connection, *columns)
     if queued:
-        rows = [(id_, action.kind, action.reason, action.by) for id_, action in queued]
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        await tx.execute(_SQL["queue"], connection, *columns)
         await notify(tx, ["actions"])
 
 
@@ -111,8 +117,21 @@ async def settle(
     tx: "Tx", action_id: int, holder: str, status: ActionStatus, code: str, message: str
 ) -> bool:
     """It is over; False when it is no longer ours to say so."""
-    result = dump({"code": code, "message": message})
-    return await tx.fetchval(_SQL["settle"], action_id, holder, status, result) is not None
+    return bool(await settle_all(tx, holder, [(action_id, status, code, message)]))
+
+
+async def settle_all(
+    tx: "Tx", holder: str, outcomes: Sequence[tuple[int, ActionStatus, str, str]]
+) -> set[int]:
+    """These are over, each with its code and message; those that were ours to settle."""
+    found = await tx.fetch(
+        _SQL["settle"],
+        holder,
+        [action_id for action_id, *_ in outcomes],
+        [status for _, status, *_ in outcomes],
+        [dump({"code": code, "message": message}) for *_, code, message in outcomes],
+    )
+    return {row["id"] for row in found}
 
 
 async def postpone(

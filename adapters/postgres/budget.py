@@ -18,19 +18,25 @@ async def take(
     service: str,
     limit_per_hour: int,
     keep_free: int = 0,
-) -> datetime | None:
-    """Count a call and return None; or, without counting, when one may be made again.
+    wanted: int = 1,
+) -> tuple[int, datetime | None]:
+    """Count as many of the `wanted` calls as may be made now; and, if not all, when others may.
 
     Room is what every hour up to now leaves of the limit, less `keep_free` for others; a resting
     service has none.
     """
     most = max(limit_per_hour - keep_free, 1)
+    granted, again = 0, None
     async with conn.transaction():
         await conn.execute(_SQL["lock"], connection, service)
-        again: datetime | None = await conn.fetchval(_SQL["again_at"], connection, service, most)
-        if again is None:
-            await conn.execute(_SQL["count"], connection, service)
-    return again
+        while granted < wanted and again is None:  # once, unless an hour ends just now
+            room: int = await conn.fetchval(_SQL["room"], connection, service, most)
+            if room:
+                await conn.execute(_SQL["count"], connection, service, min(room, wanted - granted))
+                granted += min(room, wanted - granted)
+            if granted < wanted:
+                again = await conn.fetchval(_SQL["again_at"], connection, service, most)
+    return granted, again
 
 
 async def rest(conn: "Conn", connection: ConnectionId, service: str, first: timedelta) -> datetime:

@@ -102,6 +102,11 @@ async def take_changes(tx: "Tx", limit: int) -> list[tuple[CatalogId, ProductId]
     return list(dict.fromkeys((row["catalog"], row["product_id"]) for row in taken))
 
 
+async def still_taking(tx: "Tx") -> None:
+    """Say so between two transactions that decide: the server ends what it takes for frozen."""
+    await tx.execute(_SQL["still_taking"])
+
+
 async def waiting_for(
     tx: "Tx", products: Sequence[tuple[CatalogId, ProductId]]
 ) -> list[tuple[ConnectionId, OrderId]]:

@@ -160,10 +160,18 @@ async def rotate(tx: "Tx", cipher: MultiFernet) -> int:
 
 
 async def suspend(
-    tx: "Tx", connection: ConnectionId, reason: str, message: str, now: datetime
+    tx: "Tx",
+    connection: ConnectionId,
+    reason: str,
+    message: str,
+    now: datetime,
+    version: int | None = None,
 ) -> bool:
-    """Stop calling until a person acts, and tell; False when it is suspended already."""
-    if await tx.fetchval(_SQL["suspend"], connection, reason, message, now) is None:
+    """Stop calling until a person acts, and tell; False when it is suspended already.
+
+    False too when it is no longer at the `version` that gave the reason.
+    """
+    if await tx.fetchval(_SQL["suspend"], connection, reason, message, now, version) is None:
         return False
     await events.append(
         tx, [_told(EventType.CONNECTION_SUSPENDED, connection, reason, message, now)]

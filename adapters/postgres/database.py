@@ -12,7 +12,7 @@ from adapters.postgres.errors import translated
 from adapters.postgres.wakeups import Wakeups
 
 if TYPE_CHECKING:
-    from asyncpg import Record
+    from asyncpg import Connection, Record
     from asyncpg.pool import PoolConnectionProxy
 
 Conn: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
@@ -31,6 +31,10 @@ _SERVER_SETTINGS = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
+
+
+async def _leave(_connection: "Connection[Record]") -> None:
+    """Nothing to reset: no setting, lock or cursor of ours outlives its transaction."""
 
 
 class Database:
@@ -52,6 +56,7 @@ class Database:
                 min_size=0,
                 max_size=max_size,
                 init=register,
+                reset=_leave,
                 timeout=10,
                 command_timeout=60,
                 server_settings=_SERVER_SETTINGS,

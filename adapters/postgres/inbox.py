@@ -1,5 +1,6 @@
 """Commands that were answered, by id: a second delivery gets the same answer."""
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from adapters.postgres.queries import load
@@ -17,13 +18,13 @@ class Answered(NamedTuple):
     reply: bytes
 
 
-async def seen(tx: "Tx", command_id: str) -> Answered | None:
-    """What was answered before; None leaves the id to us until the transaction ends."""
-    await tx.execute(_SQL["lock"], command_id)
-    row = await tx.fetchrow(_SQL["seen"], command_id)
-    return None if row is None else Answered(**row)
+async def seen(tx: "Tx", ids: Collection[str]) -> dict[str, Answered]:
+    """What was answered before; the other ids are ours until the transaction ends."""
+    await tx.execute(_SQL["lock"], list(ids))
+    found = await tx.fetch(_SQL["seen"], list(ids))
+    return {row["id"]: Answered(row["body"], row["reply"]) for row in found}
 
 
-async def keep(tx: "Tx", command_id: str, command: str, body: bytes, reply: bytes) -> None:
-    """Remember a command (JSON) and its reply (JSON)."""
-    await tx.execute(_SQL["keep"], command_id, command, body, reply)
+async def keep(tx: "Tx", answered: Sequence[tuple[str, str, bytes, bytes]]) -> None:
+    """Remember commands: id, name, body (JSON) and reply (JSON)."""
+    await tx.execute(_SQL["keep"], *map(list, zip(*answered, strict=True)))

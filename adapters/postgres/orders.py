@@ -24,7 +24,14 @@ async def lock(
     locked = await tx.fetch(_SQL["lock"], connection, list(ids))
     if not locked:
         return {}
-    found = await tx.fetch(_SQL["read"], connection, [row["order_id"] for row in locked])
+    return await read(tx, connection, [row["order_id"] for row in locked])
+
+
+async def read(
+    conn: "Conn", connection: ConnectionId, ids: Collection[OrderId]
+) -> dict[OrderId, Order]:
+    """Those of the orders that exist, as they stand."""
+    found = await conn.fetch(_SQL["read"], connection, list(ids))
     return {order.id: order for order in map(rows.order, found)}
 
 
@@ -44,7 +51,7 @@ async def record(
     connection = ConnectionId(settings.id)
     await _write(tx, connection, touched, fingerprints)
     await _add_history(tx, connection, touched)
-    await _move_actions(tx, connection, touched)
+    await actions.store(tx, connection, [(change.order.id, change) for change in touched])
     freed = await reservations.move(tx, settings, touched)
     await events.append(tx, [event for change in touched for event in change.events])
     if freed:
@@ -81,16 +88,6 @@ async def _add_history(tx: "Tx", connection: ConnectionId, changes: Sequence[Cha
             [move.reason for _, move in moves],
             [move.at for _, move in moves],
         )
-
-
-async def _move_actions(tx: "Tx", connection: ConnectionId, changes: Sequence[Changes]) -> None:
-    settled = [
-        (change.order.id, kind, status)
-        for change in changes
-        for kind, status in change.settled.items()
-    ]
-    queued = [(change.order.id, action) for change in changes for action in change.actions]
-    await actions.store(tx, connection, settled, queued)
 
 
 async def fingerprints(

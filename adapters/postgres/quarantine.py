@@ -36,10 +36,14 @@ async def put(
     xml: bytes,
     error: str,
     now: datetime,
+    read_from: datetime | None = None,
 ) -> datetime | None:
-    """Keep it; since when it is there if that is news, None for the same XML and error again."""
+    """Keep it; since when it is there if that is news, None for the same XML and error again.
+
+    `read_from`: from when on the look that found it read everything.
+    """
     since: datetime | None = await tx.fetchval(
-        _SQL["put"], connection, key, fingerprint, xml, error, now
+        _SQL["put"], connection, key, fingerprint, xml, error, now, read_from
     )
     return since
 
@@ -47,6 +51,22 @@ async def put(
 async def remove(tx: "Tx", connection: ConnectionId, keys: Collection[str]) -> None:
     """They could be read after all."""
     await tx.execute(_SQL["remove"], connection, list(keys))
+
+
+async def remove_gone(
+    conn: "Conn",
+    connection: ConnectionId,
+    prefix: str,
+    found: Collection[str],
+    *,
+    read_from: datetime,
+    read_at: datetime,
+) -> None:
+    """A whole look from `read_from` on, begun at `read_at`, found these alone of that prefix.
+
+    The others, which show no id, would stay for ever: read under their own id they are others.
+    """
+    await conn.execute(_SQL["remove_gone"], connection, prefix, list(found), read_from, read_at)
 
 
 async def page(

@@ -66,7 +66,8 @@ async def record(
         return
     await _write(tx, connection, touched, fingerprints)
     await _add_history(tx, connection, touched)
-    await _move_actions(tx, connection, touched)
+    await actions.store(tx, connection, [(change.returned.id, change) for change in touched])
+    await _drop_sent_labels(tx, connection, touched)
     await events.append(tx, [event for change in touched for event in change.events])
 
 
@@ -136,20 +137,13 @@ async def _add_history(
         await tx.execute(_SQL["add_history"], connection, *columns)
 
 
-async def _move_actions(
+async def _drop_sent_labels(
     tx: "Tx", connection: ConnectionId, changes: Sequence[ReturnChanges]
 ) -> None:
-    settled = [
-        (change.returned.id, kind, status)
-        for change in changes
-        for kind, status in change.settled.items()
-    ]
-    queued = [(change.returned.id, action) for change in changes for action in change.actions]
-    await actions.store(tx, connection, settled, queued)
     sent = [
-        return_id
-        for return_id, kind, status in settled
-        if kind is ActionKind.RETURN_LABEL and status == ActionStatus.DONE
+        change.returned.id
+        for change in changes
+        if change.settled.get(ActionKind.RETURN_LABEL) == ActionStatus.DONE
     ]
     if sent:
         await tx.execute(_SQL["drop_labels"], connection, sent)

@@ -1,7 +1,7 @@
 """Spartoo: its web services as a marketplace adapter (ports.Marketplace)."""
 
 from adapters.spartoo.calls import CallReport
-from adapters.spartoo.client import CHANGE_ORDER, EXPORT_ORDERS, SpartooMarketplace
+from adapters.spartoo.client import CHANGE_ORDER, SpartooMarketplace
 from adapters.spartoo.label import check_label
 from adapters.spartoo.order import SpartooOrder
 from adapters.spartoo.rma import SpartooReturn
@@ -9,7 +9,6 @@ from adapters.spartoo.sites import SITES, UnknownSite
 
 __all__ = [
     "CHANGE_ORDER",
-    "EXPORT_ORDERS",
     "SITES",
     "CallReport",
     "SpartooMarketplace",

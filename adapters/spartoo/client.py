@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -72,6 +73,8 @@ class SpartooMarketplace:
     `before_call` is awaited with the service's name before each call; what it raises passes
     through. `on_call` is told of each call that was made.
     """
+
+    order_service = EXPORT_ORDERS
 
     def __init__(
         self,
@@ -213,7 +216,7 @@ class SpartooMarketplace:
             async for item in found:
                 # One too broken to show its id can only be the one that was asked for.
                 if item.id is None or item.id.casefold() == wanted.casefold():
-                    fetched = fetched or item
+                    fetched = fetched or replace(item, id=item.id or wanted)
                 else:
                     foreign += 1
         if fetched is None and foreign:

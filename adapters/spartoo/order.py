@@ -48,10 +48,6 @@ class SpartooOrder(ExportedElement):
         seen = found_id(xml, cls.ID_TAG) if order_id is None else order_id
         return cls(clean_id(seen), fingerprint(xml), xml, zone, currency)
 
-    @property
-    def order_id(self) -> OrderId | None:
-        return None if self.id is None else OrderId(self.id)
-
     def read(self) -> MarketplaceOrder:
         """Parse it. Raises UnreadableOrder."""
         order = self._readable()

@@ -26,10 +26,6 @@ class SpartooReturn(ExportedElement):
         seen = found_id(xml, cls.ID_TAG) if return_id is None else return_id
         return cls(clean_id(seen), fingerprint(xml), xml, zone)
 
-    @property
-    def return_id(self) -> ReturnId | None:
-        return None if self.id is None else ReturnId(self.id)
-
     def read(self) -> MarketplaceReturn:
         """Parse it. Raises UnreadableOrder."""
         element = self._readable()

@@ -104,7 +104,7 @@ async def serve() -> AsyncIterator[Spartoo]:
 
 
 async def exported(client: SpartooMarketplace) -> list[str | None]:
-    return [found.order_id async for found in client.export_orders(SINCE)]
+    return [found.id async for found in client.export_orders(SINCE)]
 
 
 def dripping(

@@ -7,6 +7,7 @@ SPARTOO_SYNC_TEST_EXAMPLES draws that many schedules by chance instead of the fe
 
 import asyncio
 import os
+from base64 import b64encode
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -28,17 +29,21 @@ from adapters.spartoo.simulator.fault_kinds import (
     DroppedConnection,
     Fault,
     HttpError,
+    MalformedOrder,
     TimeOut,
+    UnreadableOrder,
 )
 from adapters.spartoo.simulator.orders import FOLLOWS, OrderLine, SimulatedOrder, Status
 from adapters.spartoo.simulator.returns import ReturnStatus
 from tests.fixtures.in_process import own_tasks
-from tests.fixtures.model_checks import check_calls, check_database, check_replies
+from tests.fixtures.model_checks import check_calls, check_replies
+from tests.fixtures.model_database import StoredWorld
 from tests.fixtures.model_world import (
-    AUTO,
-    MANUAL,
+    CONNECTIONS,
     MOST_ORDERS,
     PRODUCTS,
+    PUSHING,
+    STOCK,
     SyncWorld,
     simulated_marketplace,
 )
@@ -84,8 +89,19 @@ _FIELDS: dict[str, dict[str, Any]] = {
 }
 _OTHER = ("accept", "refuse", "cancel", "undelivered", "retry", "fetch")
 decisions = st.sampled_from(["next"] * 8 + [*_OTHER, *_FIELDS])
+_EXPORTS = ["xml_export_orders", "xml_export_returns"]
 _CHANGES = ["xml_maj_orders", "xml_maj_returns"]
-services = st.sampled_from([*_CHANGES * 2, "xml_export_orders", "xml_export_returns", None])
+services = st.sampled_from([*_CHANGES * 2, *_EXPORTS, "xml_maj_stock_batch", None])
+exports = st.sampled_from(_EXPORTS)
+labels = st.sampled_from(
+    [
+        {},
+        {"label_link": "https://label.example/a"},
+        {"label_link": "https://label.example/b"},
+        {"label_file": b64encode(b"%PDF-1.7 a").decode()},
+        {"label_file": b64encode(b"%PDF-1.7 b").decode()},
+    ]
+)
 counts = st.integers(1, 2)
 late = st.booleans()
 faults: st.SearchStrategy[AnyFault] = st.one_of(
@@ -113,6 +129,21 @@ faults: st.SearchStrategy[AnyFault] = st.one_of(
     ),
     st.builds(
         AnsweredCode, kind=st.just("code"), code=st.just(-429), service=services, count=st.just(1)
+    ),
+    st.builds(
+        AnsweredCode,
+        kind=st.just("code"),
+        code=st.just(-22),
+        service=st.just("xml_maj_returns"),
+        count=counts,
+    ),
+    st.builds(MalformedOrder, kind=st.just("malformed_order"), service=exports, count=counts),
+    st.builds(
+        UnreadableOrder,
+        kind=st.just("unreadable_order"),
+        what=st.sampled_from(["no_id", "bad_quantity", "bad_date", "bad_status"]),
+        service=exports,
+        count=counts,
     ),
 )
 
@@ -166,9 +197,9 @@ class Synchronization(RuleBasedStateMachine):
         """All is quiet: what must hold does."""
         world = self.world
         await world.settle()
-        check_calls(world.simulator, world.hands)
+        check_calls(world.simulator, world.hands, STOCK)
         check_replies(world.replies)
-        await check_database(world.sql, world.simulator)
+        await StoredWorld(world.sql, world.simulator, STOCK, PUSHING).check()
 
     def some_order(self, number: int) -> SimulatedOrder:
         orders = self.world.orders
@@ -177,7 +208,7 @@ class Synchronization(RuleBasedStateMachine):
     @initialize(lines=st.lists(lines, min_size=4, max_size=4))
     def begun(self, lines: list[tuple[OrderLine, ...]]) -> None:
         for number, items in enumerate(lines):
-            self.world.order([AUTO, MANUAL][number % 2], items)
+            self.world.order(CONNECTIONS[number % 3], items)
             self.world.send_back(self.some_order(number))
         self.run(self.settled())
 
@@ -197,7 +228,7 @@ class Synchronization(RuleBasedStateMachine):
     def customer(self, number: int, what: str, lines: tuple[OrderLine, ...]) -> None:
         order = self.some_order(number)
         if what == "new":
-            self.world.order([AUTO, MANUAL][number % 2], lines)
+            self.world.order(CONNECTIONS[number % 3], lines)
         elif what == "items":
             self.world.amend(order, lines=lines)
         else:
@@ -227,7 +258,7 @@ class Synchronization(RuleBasedStateMachine):
     @rule(
         number=numbers,
         command=st.sampled_from(["accept", "refuse", "label"]),
-        label=st.sampled_from(["https://label.example/a", "https://label.example/b"]) | st.none(),
+        label=labels,
         patient=st.booleans(),
         trouble=troubles,
     )
@@ -235,7 +266,7 @@ class Synchronization(RuleBasedStateMachine):
         self,
         number: int,
         command: str,
-        label: str | None,
+        label: dict[str, str],
         patient: bool,
         trouble: AnyFault | int | None,
     ) -> None:
@@ -245,9 +276,9 @@ class Synchronization(RuleBasedStateMachine):
                 "command": f"return.{command}",
                 "connection": returned.account,
                 "return_id": returned.id,
-                "label_link": label,
+                **label,
             }
-            if label is not None or command != "label":
+            if label or command != "label":
                 self.ask(body, trouble, patient=patient)
 
     def ask(
@@ -275,6 +306,11 @@ class Synchronization(RuleBasedStateMachine):
     @rule(fault=faults)
     def misbehaved(self, fault: AnyFault) -> None:
         self.world.misbehave(fault)
+
+    @rule(account=st.sampled_from(CONNECTIONS), deactivated=st.booleans())
+    def account_switched(self, account: str, deactivated: bool) -> None:
+        """Suspended, or settled with the marketplace and activated again."""
+        self.run(self.world.switch(account, deactivated=deactivated))
 
     @rule(calls=st.integers(0, 3), replica=st.booleans())
     def crashed(self, calls: int, replica: bool) -> None:

@@ -13,7 +13,8 @@ from adapters.postgres.communications import Communication
 from adapters.postgres.connections import get, set_active
 from adapters.postgres.database import Database
 from daemon.accounts import Account, Accounts, BudgetSpent
-from daemon.ingest import Reading, Tally, ingest
+from daemon.ingest import OrderIntake
+from daemon.intake import Reading
 from daemon.metrics import Metrics
 from daemon.slips import delivery_slip
 from statemachine.facts import Refused
@@ -107,10 +108,10 @@ async def test_a_look_that_changed_an_order_is_recorded_once(
     db: Database, spartoo: Spartoo, account: Account
 ) -> None:
     spartoo.answer = Spartoo.text(export(ORDER_ID, "B"))
-    reading = Reading(account.settings, SINCE)
+    reading = Reading(account.settings, SINCE, service=account.for_looks.order_service)
     for _ in range(2):
-        found = [order async for order in account.for_looks.export_orders(SINCE)]
-        await ingest(db, reading, found, now(), Metrics(), Tally())
+        looked = OrderIntake(db, reading, Metrics(), now)
+        await looked.stream(account.for_looks.export_orders(SINCE))
     look = ("xml_export_orders", "read", "look: status 11, first seen")
     assert await calls(db) == [look]
     assert await calls(db, OrderId("B")) == [look]
@@ -123,9 +124,9 @@ async def test_events_commands_and_calls_stand_together_without_personal_data(
     async with db.transaction() as tx:
         body = b'{"connection":"shoes-fr","order_id":"%s","by":"ada","reason":"Mrs Smith"}'
         reply = b'{"status":"refused","error":{"code":"wrong_state","message":"x"}}'
-        await inbox.keep(tx, "c-1", "order.accept", body % ORDER_ID.encode(), reply)
+        await inbox.keep(tx, [("c-1", "order.accept", body % ORDER_ID.encode(), reply)])
         other = body.replace(b"%s", b"OTHER")
-        await inbox.keep(tx, "c-2", "order.accept", other, reply)
+        await inbox.keep(tx, [("c-2", "order.accept", other, reply)])
     spartoo.answer = Spartoo.text(OK)
     await account.for_actions.change_order(ORDER_ID, ActionKind.ACCEPT)
     found = await recorded(db)

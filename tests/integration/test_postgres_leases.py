@@ -48,7 +48,7 @@ async def test_of_many_who_want_a_role_one_gets_it(db: Database) -> None:
 
 async def take(db: Database, limit: int, keep_free: int = 0) -> bool:
     async with db.connection() as conn:
-        return await budget.take(conn, SHOES, SERVICE, limit, keep_free) is None
+        return await budget.take(conn, SHOES, SERVICE, limit, keep_free) == (1, None)
 
 
 async def test_the_budget_is_never_exceeded(db: Database) -> None:
@@ -61,12 +61,22 @@ async def test_looks_leave_calls_to_actions(db: Database) -> None:
     assert [await take(db, 5) for _ in range(3)] == [True, True, False]
 
 
+async def test_of_several_calls_those_are_counted_that_there_is_room_for(db: Database) -> None:
+    async with db.connection() as conn:
+        assert await budget.take(conn, SHOES, SERVICE, 5, wanted=3) == (3, None)
+        granted, again = await budget.take(conn, SHOES, SERVICE, 5, wanted=3)
+        assert granted == 2
+        assert again is not None
+        assert await budget.take(conn, SHOES, SERVICE, 5, wanted=3) == (0, again)
+        assert await conn.fetchval("select sum(calls) from calls") == 5
+
+
 async def test_services_and_connections_have_their_own_budgets(db: Database) -> None:
     assert await take(db, 1)
     async with db.connection() as conn:
-        assert await budget.take(conn, SHOES, "xml_maj_orders", 1) is None
-        assert await budget.take(conn, ConnectionId("shoes-de"), SERVICE, 1) is None
-        assert await budget.take(conn, SHOES, SERVICE, 1) is not None
+        assert await budget.take(conn, SHOES, "xml_maj_orders", 1) == (1, None)
+        assert await budget.take(conn, ConnectionId("shoes-de"), SERVICE, 1) == (1, None)
+        assert (await budget.take(conn, SHOES, SERVICE, 1))[0] == 0
 
 
 async def calls_ago(db: Database, minutes: int, calls: int) -> None:
@@ -96,7 +106,7 @@ async def test_a_spent_budget_says_when_there_is_room_again(db: Database) -> Non
         minute = await conn.fetchval("select date_trunc('minute', now())")
         first_free = {6: 50, 5: 50, 4: 40, 3: 40, 2: 30, 1: 30}
         for limit, minutes in first_free.items():
-            again = await budget.take(conn, SHOES, SERVICE, limit)
+            _, again = await budget.take(conn, SHOES, SERVICE, limit)
             assert again is not None
             wait = again - minute
             assert abs(wait - timedelta(minutes=61 - minutes)) <= timedelta(minutes=1)
@@ -114,8 +124,8 @@ async def test_a_service_rests_twice_as_long_each_time_up_to_an_hour(db: Databas
             until = await budget.rest(conn, SHOES, SERVICE, FIVE_MINUTES)
             wanted = timedelta(minutes=minutes)
             assert wanted <= until - before < wanted + timedelta(seconds=20)
-            assert await budget.take(conn, SHOES, SERVICE, 100) == until
-            assert await budget.take(conn, SHOES, "xml_maj_orders", 100) is None
+            assert await budget.take(conn, SHOES, SERVICE, 100) == (0, until)
+            assert await budget.take(conn, SHOES, "xml_maj_orders", 100) == (1, None)
             await rest_is_over(db, "1 second")
 
 

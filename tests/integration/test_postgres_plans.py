@@ -94,7 +94,7 @@ NOTHING = (None,) * 3
 CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("actions", "claim", ("me", HOLD, 8, 64)),
     ("actions", "heartbeat", ("me", HOLD, [1, 2])),
-    ("actions", "settle", (1, "me", "done", None)),
+    ("actions", "settle", ("me", [1, 2], ["done", "done"], [None, None])),
     ("actions", "find", (SHOP, "000001", False)),
     ("actions", "pending", ()),
     ("events", "after", (29900, 500)),

@@ -7,6 +7,7 @@ from decimal import Decimal
 from cryptography.fernet import Fernet, MultiFernet
 
 from adapters.postgres import actions, connections
+from adapters.postgres import orders as order_store
 from adapters.postgres.database import Database
 from daemon.metrics import Metrics
 from daemon.products import upsert_products
@@ -15,6 +16,7 @@ from daemon.steps import take_steps
 from statemachine.connection import ConnectionSettings
 from statemachine.facts import Seen
 from statemachine.model import ActionKind, CatalogId, ConnectionId, ProductId, ProductUpdate
+from tests.fixtures.postgres import add_connection, eventually, waits_for_a_lock
 from tests.unit.builders import ORDER_ID, marketplace_order
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -48,3 +50,25 @@ async def test_an_order_stored_while_its_product_comes_is_decided_again(db: Data
     async with db.connection() as conn:
         found = await actions.find(conn, ConnectionId("shoes"), ORDER_ID)
     assert [action.kind for action in found] == [ActionKind.ACCEPT]
+
+
+async def test_no_order_is_locked_after_another_connections_products(db: Database) -> None:
+    """Else a step of that order, which holds it and now wants its product, would wait for ever."""
+    one, other = (SETTINGS.model_copy(update={"id": name}) for name in ("one", "other"))
+    for settings in (one, other):
+        await add_connection(db, settings)
+        async with db.transaction() as tx:
+            await take_steps(tx, settings, {ORDER_ID: Seen(marketplace_order(), NOW)}, NOW)
+    async with db.transaction() as tx:
+        await upsert_products(tx, CatalogId("default"), [BOOT], NOW)
+
+    reviewer = Reviewer(db, Metrics(), lambda: NOW)
+    async with db.transaction() as tx:
+        await order_store.lock(tx, ConnectionId("other"), [ORDER_ID])
+        reviewing = asyncio.create_task(reviewer.review())
+        await eventually(lambda: waits_for_a_lock(db))
+        await tx.execute("select from products for update nowait")
+    assert await reviewing
+    async with db.connection() as conn:
+        decided = [await actions.find(conn, ConnectionId(s.id), ORDER_ID) for s in (one, other)]
+    assert all(decided)

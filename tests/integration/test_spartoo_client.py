@@ -43,7 +43,7 @@ class TestReading:
         client = spartoo.client()
         port: Marketplace = client
         found = [one async for one in port.export_orders(SINCE)]
-        assert [one.order_id for one in found] == ["A1", "B2"]
+        assert [one.id for one in found] == ["A1", "B2"]
         assert found[0].read().currency == "EUR"
         assert found[0].read().purchased_at == SINCE
         assert spartoo.asked == [
@@ -78,9 +78,9 @@ class TestReading:
         head, mark, tail = export("A1", "B2").partition("<orders_id>B2")
         spartoo.answer = dripping(head, then=go_on, last=mark + tail)
         async with aclosing(spartoo.client().export_orders(SINCE)) as orders:
-            assert (await anext(orders)).order_id == "A1"
+            assert (await anext(orders)).id == "A1"
             go_on.set()
-            assert [one.order_id async for one in orders] == ["B2"]
+            assert [one.id async for one in orders] == ["B2"]
 
     async def test_an_abandoned_export_is_closed_and_reported(self, spartoo: Spartoo) -> None:
         ended = asyncio.Event()
@@ -94,7 +94,7 @@ class TestReading:
 
         spartoo.answer = answer
         orders = spartoo.client().export_orders(SINCE)
-        assert (await anext(orders)).order_id == "A1"
+        assert (await anext(orders)).id == "A1"
         await orders.aclose()
         await asyncio.wait_for(ended.wait(), 10)
         assert [report.code for report in spartoo.reports] == ["abandoned"]
@@ -129,7 +129,7 @@ class TestReading:
 
     async def test_an_order_that_cannot_be_read_is_still_the_one(self, spartoo: Spartoo) -> None:
         spartoo.answer = spartoo.text("<root><orders><order>< </order></orders></root>")
-        assert (await spartoo.client().fetch_order(ORDER)).order_id is None
+        assert (await spartoo.client().fetch_order(ORDER)).id == ORDER
 
     async def test_another_order_than_asked_for(self, spartoo: Spartoo) -> None:
         spartoo.answer = spartoo.text(export("A1"))

@@ -149,14 +149,14 @@ class TestFailures:
         spartoo.answer = dripping(export("A1")[:-20], then=asyncio.Event())
         client = spartoo.client(Timeouts(export=0.3))
         orders = client.export_orders(SINCE)
-        assert (await anext(orders)).order_id == "A1"
+        assert (await anext(orders)).id == "A1"
         with pytest.raises(TransportFault, match="no answer in time"):
             await anext(orders)
 
     async def test_a_connection_lost_midway(self, spartoo: Spartoo) -> None:
         spartoo.answer = dripping(export("A1")[:-20], cut=True)
         orders = spartoo.client().export_orders(SINCE)
-        assert (await anext(orders)).order_id == "A1"
+        assert (await anext(orders)).id == "A1"
         with pytest.raises(TransportFault, match="ClientPayloadError"):
             await anext(orders)
         assert [one.code for one in spartoo.reports] == ["connection"]

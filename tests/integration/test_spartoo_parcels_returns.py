@@ -88,7 +88,7 @@ class TestReturns:
         spartoo.answer = spartoo.text(returns("A1", "B2"))
         port: Marketplace = spartoo.client()
         found = [one async for one in port.export_returns(SINCE)]
-        assert [one.return_id for one in found] == ["A1", "B2"]
+        assert [one.id for one in found] == ["A1", "B2"]
         assert found[0].read().requested_at == SINCE
         assert spartoo.asked == [
             ("POST /mp/xml_export_returns.php", {"partenaire": KEY, "date": "1795162320"})

@@ -1,62 +1,53 @@
 """What nobody foresaw holds up its own work, is logged, and never ends a task of the daemon."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Generic, TypeVar
 
 from structlog.testing import capture_logs
 
-from adapters.ports import CommandMessage, LoggedEvent
+from adapters.ports import LoggedEvent
 from adapters.postgres import events, quarantine
 from adapters.postgres import orders as order_store
+from adapters.postgres import returns as return_store
 from adapters.postgres.database import Database
-from daemon.command_reader import CommandReader
-from daemon.commands import CommandDesk
 from daemon.gauges import Gauges
 from daemon.holdings import Holdings
-from daemon.ingest import Reading, Tally, ingest
+from daemon.ingest import OrderIntake
+from daemon.intake import Reading
 from daemon.metrics import Metrics
 from daemon.products import upsert_products
 from daemon.relay import Relay
+from daemon.return_ingest import ReturnIntake
 from daemon.reviewer import Reviewer
-from daemon.settings import Plan
 from daemon.steps import take_steps
-from daemon.supervisor import Work
 from statemachine.facts import Seen
 from statemachine.model import (
     CatalogId,
     ConnectionId,
-    MarketplaceOrder,
     OrderId,
     ProductId,
     ProductUpdate,
+    ReturnId,
 )
 from tests.fixtures.postgres import add_connection, eventually
-from tests.unit.builders import NOW, ORDER_ID, line, marketplace_order, settings
+from tests.fixtures.tasks import running
+from tests.unit.builders import (
+    NOW,
+    ORDER_ID,
+    line,
+    marketplace_order,
+    marketplace_return,
+    settings,
+)
+
+Read = TypeVar("Read")
 
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-@asynccontextmanager
-async def running(work: Work, holdings: Holdings | None = None) -> AsyncIterator[asyncio.Event]:
-    """The task at work; it must still be when the test is over."""
-    stop = asyncio.Event()
-    keeping = asyncio.ensure_future(holdings.run()) if holdings else None
-    task = asyncio.ensure_future(work(stop))
-    try:
-        yield stop
-        assert not task.done() or stop.is_set()
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 10)
-        if keeping is not None:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
 
 
 class FailsOnce:
@@ -129,22 +120,19 @@ async def test_figures_that_take_long_do_not_hold_up_the_alarms(db: Database) ->
 
 
 @dataclass(frozen=True)
-class Exported:
-    """An ExportedOrder that reads as the order given."""
+class Exported(Generic[Read]):
+    """A ports.Exported that reads as what is given."""
 
-    order: MarketplaceOrder
-    xml: bytes = b"<order/>"
-
-    @property
-    def order_id(self) -> OrderId:
-        return self.order.order_id
+    id: str
+    found: Read
+    xml: bytes = b"<found/>"
 
     @property
     def fingerprint(self) -> bytes:
-        return self.order_id.encode().ljust(16)
+        return self.id.encode().ljust(16)
 
-    def read(self) -> MarketplaceOrder:
-        return self.order
+    def read(self) -> Read:
+        return self.found
 
 
 async def test_an_order_that_cannot_be_stored_holds_up_none_of_its_batch(db: Database) -> None:
@@ -154,13 +142,13 @@ async def test_an_order_that_cannot_be_stored_holds_up_none_of_its_batch(db: Dat
     first, bad, last = (OrderId(name) for name in ("A", "B", "C"))
     too_many = tuple(line(number, quantity=999_999_999) for number in (1, 2, 3))
     batch = [
-        Exported(marketplace_order(order_id=first)),
-        Exported(marketplace_order(*too_many, order_id=bad, status=2)),
-        Exported(marketplace_order(order_id=last)),
+        Exported(first, marketplace_order(order_id=first)),
+        Exported(bad, marketplace_order(*too_many, order_id=bad, status=2)),
+        Exported(last, marketplace_order(order_id=last)),
     ]
-    reading, tally = Reading(settings(), NOW), Tally()
+    intake = OrderIntake(db, Reading(settings(), NOW), Metrics(), now)
     with capture_logs() as logs:
-        await ingest(db, reading, batch, NOW, Metrics(), tally)
+        await intake.take(batch)
     async with db.connection() as conn:
         stored = await order_store.fingerprints(conn, ConnectionId("shoes-fr"), [first, bad, last])
         (held,) = await quarantine.get(conn, bad)
@@ -168,56 +156,25 @@ async def test_an_order_that_cannot_be_stored_holds_up_none_of_its_batch(db: Dat
     assert [row["order_id"] for row in orders] == [first, last]
     assert stored.keys() == {first, bad, last}
     assert held.error == "DataError in the daemon, see its log"
-    assert (tally.new, tally.quarantined) == (2, 1)
+    assert (intake.tally.new, intake.tally.quarantined) == (2, 1)
     assert "orders stored one by one" in [entry["event"] for entry in logs]
 
 
-class Message:
-    """A CommandMessage that notes what became of it."""
-
-    message_id, wants_reply = None, True
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-        self.outcomes: list[str] = []
-
-    async def answer(self, reply: bytes) -> None:
-        self.outcomes.append("answered")
-
-    async def dead_letter(self, error: str, reply: bytes | None = None) -> None:
-        self.outcomes.append(error)
-
-    async def release(self) -> None:
-        self.outcomes.append("released")
-
-
-class Source:
-    """A CommandSource with these messages and no more."""
-
-    def __init__(self, *messages: Message) -> None:
-        self.messages = messages
-
-    async def commands(self) -> AsyncGenerator[CommandMessage]:
-        for message in self.messages:
-            yield message
-        await asyncio.Event().wait()
-
-
-async def test_a_fetch_that_waits_for_spartoo_goes_back_to_the_queue_at_a_stop(
-    db: Database,
-) -> None:
+async def test_a_return_that_cannot_be_stored_holds_up_none_of_its_batch(db: Database) -> None:
     await add_connection(db, settings())
-    metrics = Metrics()
-    holdings = Holdings(db, metrics)
-    fetch = Message(b'{"id":"1","command":"order.fetch","connection":"shoes-fr","order_id":"A"}')
-    desk = CommandDesk(db, Plan(), metrics, now)
-    reader = CommandReader(Source(fetch), desk, holdings, metrics)
-
-    async def requested() -> bool:
-        async with db.connection() as conn:
-            return bool(await conn.fetchval("select count(*) from actions"))
-
-    async with running(reader.run, holdings) as stop:
-        await eventually(requested)
-        stop.set()
-    assert fetch.outcomes == ["released"]
+    first, bad, last = (ReturnId(name) for name in ("A", "B", "C"))
+    batch = [
+        Exported(first, marketplace_return(return_id=first)),
+        Exported(bad, marketplace_return(return_id=bad, order_id=OrderId("\x00"))),
+        Exported(last, marketplace_return(return_id=last)),
+    ]
+    intake = ReturnIntake(db, Reading(settings(), NOW), Metrics(), now)
+    with capture_logs() as logs:
+        await intake.take(batch)
+    async with db.connection() as conn:
+        (held,) = await quarantine.get(conn, return_store.quarantine_key(bad))
+        returns = await conn.fetch("select return_id from returns order by return_id")
+    assert [row["return_id"] for row in returns] == [first, last]
+    assert held.error == "CharacterNotInRepertoireError in the daemon, see its log"
+    assert (intake.tally.new, intake.tally.quarantined) == (2, 1)
+    assert "returns stored one by one" in [entry["event"] for entry in logs]

@@ -41,4 +41,4 @@ def read_export(text: str | bytes) -> list[SpartooOrder]:
 
 
 def ids(found: Iterable[SpartooOrder]) -> list[str | None]:
-    return [one.order_id for one in found]
+    return [one.id for one in found]

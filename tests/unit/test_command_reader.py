@@ -12,7 +12,7 @@ FETCH = OrderFetch(id="2", command="order.fetch", connection="fr", order_id="A")
 
 
 async def test_a_lane_outlives_work_that_fails() -> None:
-    lanes, done = Lanes(1), asyncio.Event()
+    lanes, done = Lanes(), asyncio.Event()
 
     async def fail() -> None:
         raise TypeError("a reply that cannot be written")

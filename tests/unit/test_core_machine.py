@@ -6,13 +6,13 @@ import re
 import pytest
 
 from statemachine.diagram import mermaid
+from statemachine.life import IllegalMove
 from statemachine.model import OrderState, SpartooStatus
 from statemachine.order import (
     FINAL,
-    MACHINE,
+    LIFE,
     STATES_OF_STATUS,
     TRANSITIONS,
-    IllegalMove,
     Trigger,
     move,
     path,
@@ -110,7 +110,7 @@ def test_the_diagram_draws_the_machine_and_nothing_else() -> None:
     drawn = re.findall(r"^    (\w+) --> (\w+): (\w+)$", mermaid(), re.MULTILINE)
     machine = [
         (transition.source, transition.dest, name)
-        for name, event in MACHINE.events.items()
+        for name, event in LIFE.machine.events.items()
         for transition in itertools.chain(*event.transitions.values())
     ]
     assert len(drawn) == sum(len(sources) for _, sources, _ in TRANSITIONS)

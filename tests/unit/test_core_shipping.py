@@ -3,20 +3,23 @@
 import pytest
 
 from statemachine.facts import (
+    AcceptedPublished,
     ActionCarriedOut,
     ActionRejected,
     CancelOrder,
+    Fact,
     LoseOrder,
     Parcel,
     Refused,
     RetryOrder,
     ShipOrder,
     UndeliverOrder,
+    leaves_stock_alone,
 )
 from statemachine.model import ActionKind, ActionStatus, OrderState, ShippedItem
 from statemachine.shipping import allowed_service
 from statemachine.step import step
-from tests.unit.builders import NOW, Story, line, product, reach, settings
+from tests.unit.builders import NOW, SECOND, Story, context, line, product, reach, settings
 
 S = OrderState
 SHIP = ActionKind.SHIP
@@ -99,6 +102,15 @@ def test_the_same_number_again_adds_nothing() -> None:
     assert (story.last.answer, story.last.touched) == ("queued", False)
     story.does(ActionCarriedOut(SHIP, "store")).does(ship())
     assert (story.last.answer, story.last.touched) == ("done", False)
+
+
+def test_parcels_of_the_whole_order_are_told_with_the_shipment() -> None:
+    story = reach(S.SYNCED).does(ship())
+    assert event_types(story) == []
+    story.does(ActionCarriedOut(SHIP, "store"))
+    assert event_types(story) == ["order.shipped"]
+    (shipment,) = story.last.events[0].data["order"]["shipments"]
+    assert shipment.tracking_number == "T-1"
 
 
 def test_another_number_after_shipping_corrects_the_record() -> None:
@@ -222,3 +234,38 @@ def test_an_order_is_not_reported_lost_and_undelivered() -> None:
     story = reach(S.SHIPPED).does(LoseOrder("eve"))
     with pytest.raises(Refused, match="being reported lost"):
         step(story.order, UndeliverOrder("eve"), story.context())
+
+
+# --- stock ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", S)
+@pytest.mark.parametrize(
+    "fact",
+    [
+        ship(),
+        LoseOrder("store"),
+        UndeliverOrder("store"),
+        AcceptedPublished(),
+        ActionCarriedOut(SHIP, "store"),
+        ActionCarriedOut(ActionKind.LOSE, "store"),
+        ActionCarriedOut(ActionKind.UNDELIVER, "store"),
+    ],
+)
+def test_what_happens_to_parcels_neither_needs_nor_moves_stock(state: S, fact: Fact) -> None:
+    assert leaves_stock_alone(fact)
+    story = reach(state)
+    try:
+        changes = story.does(fact).last
+    except Refused:
+        return
+    before, now = story.steps[-2].order, story.now - SECOND
+    assert step(before, fact, context(now=now, conf=story.settings)) == changes
+    assert not changes.reserved
+
+
+def test_what_may_move_stock_is_not_said_to_leave_it_alone() -> None:
+    for kind in ActionKind:
+        if kind not in {SHIP, ActionKind.LOSE, ActionKind.UNDELIVER}:
+            assert not leaves_stock_alone(ActionCarriedOut(kind, "store"))
+    assert not leaves_stock_alone(CancelOrder("store"))

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
+from statemachine.life import IllegalMove
 from statemachine.model import ReturnState
-from statemachine.order import IllegalMove
-from statemachine.returns import MACHINE, STATE_OF_STATUS, ReturnTrigger, move, path, target
+from statemachine.returns import LIFE, STATE_OF_STATUS, ReturnTrigger, move, path, target
 
 S = ReturnState
 T = ReturnTrigger
@@ -59,5 +59,5 @@ def test_an_unknown_status_has_no_way(state: ReturnState) -> None:
 
 
 def test_the_machine_begins_with_the_request_and_ends_with_the_refund() -> None:
-    assert MACHINE.initial == S.REQUESTED
-    assert [state.name for state in MACHINE.states.values() if state.final] == [S.REFUNDED]
+    assert LIFE.machine.initial == S.REQUESTED
+    assert [state.name for state in LIFE.machine.states.values() if state.final] == [S.REFUNDED]

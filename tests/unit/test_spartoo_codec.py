@@ -98,7 +98,7 @@ def test_orders_are_matched_by_path_not_by_name() -> None:
 
 def test_an_order_without_anything_is_handed_out_as_unreadable() -> None:
     empty, good = read_export(export("<order/>", order(1)))
-    assert empty.order_id is None
+    assert empty.id is None
     assert not readable(empty)
     assert readable(good)
 
@@ -177,7 +177,7 @@ class TestBrokenOrders:
         good = [order("A", "<shipping_name>é &amp; e</shipping_name>"), order("B"), order("C")]
         good.insert({"first": 0, "between": 1, "last": 3}[place], broken)
         found, export_reader = read_all([export(*good).encode()])
-        by_id = {one.order_id: one for one in found}
+        by_id = {one.id: one for one in found}
         assert set(by_id) == {"A", "B", "C", "BAD"}
         assert len(found) == 4
         assert [one for one, it in by_id.items() if not readable(it)] == ["BAD"]
@@ -204,9 +204,9 @@ class TestBrokenOrders:
 
     def test_what_stands_between_orders_and_is_no_xml_is_kept(self) -> None:
         first, junk, second = read_export(export(order(1), "junk < more", order(2)))
-        assert (first.order_id, second.order_id) == ("1", "2")
+        assert (first.id, second.id) == ("1", "2")
         assert b"junk < more" in junk.xml
-        assert junk.order_id is None
+        assert junk.id is None
         assert not readable(junk)
 
     def test_the_message_names_the_fault_and_none_of_the_text(self) -> None:
@@ -225,7 +225,7 @@ class TestBrokenOrders:
         held = len(export_reader._broken) + export_reader._pending_size
         assert held < 2 * LARGEST_ELEMENT
         (found,) = export_reader.feed(b"</order>")
-        assert found.order_id == "1"
+        assert found.id == "1"
         with pytest.raises(UnreadableOrder, match=f"over {LARGEST_ELEMENT} bytes"):
             found.read()
 

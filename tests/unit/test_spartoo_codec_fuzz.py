@@ -62,8 +62,8 @@ def test_a_valid_export_with_changes(changes: list[tuple[int, int, bytes]]) -> N
 
 def _end_of(one: SpartooOrder) -> int:
     """Where in VALID that order ends."""
-    start = VALID.index(f"<orders_id>{one.order_id}<".encode())
-    nested = VALID.find(b"</linked>", start) if one.order_id == "C3" else start
+    start = VALID.index(f"<orders_id>{one.id}<".encode())
+    nested = VALID.find(b"</linked>", start) if one.id == "C3" else start
     return VALID.index(b"</order>", nested) + len(b"</order>")
 
 

@@ -329,7 +329,7 @@ def test_an_id_too_long_is_none() -> None:
 )
 def test_the_id_of_a_broken_order_is_found(xml: str) -> None:
     order = SpartooOrder.from_xml(xml.encode(), PARIS, "EUR")
-    assert order.order_id == "A1"
+    assert order.id == "A1"
     with pytest.raises(UnreadableOrder, match="not well-formed"):
         order.read()
 

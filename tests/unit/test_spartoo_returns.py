@@ -47,7 +47,7 @@ def read_export(*chunks: bytes) -> list[SpartooReturn]:
 
 
 def ids(found: list[SpartooReturn]) -> list[str | None]:
-    return [one.return_id for one in found]
+    return [one.id for one in found]
 
 
 def read(xml: str) -> MarketplaceReturn:
@@ -103,7 +103,7 @@ class TestOne:
 
     def test_it_is_what_the_port_wants(self) -> None:
         found: ExportedReturn = SpartooReturn.from_xml(FULL.encode(), PARIS)
-        assert found.return_id == "7B0C"
+        assert found.id == "7B0C"
         assert len(found.fingerprint) == 16
         assert found.xml == FULL.encode()
 

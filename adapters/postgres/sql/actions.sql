@@ -140,11 +140,16 @@ where holder = $1 and status = 'pending' and id = any ($3::bigint[])
 returning id
 
 -- name: settle
--- It is done, or never will be; only while it is ours, or the same step has just said so.
-update actions set
-    status = $3, result = $4, settled_at = now(), holder = null, held_until = null
-where id = $1 and ((holder = $2 and status = 'pending') or (status = $3 and settled_at = now()))
-returning id
+-- They are done, or never will be; only while they are ours, or the same step has just said so.
+update actions as a set
+    status = u.status, result = u.result, settled_at = now(), holder = null, held_until = null
+from unnest($2::bigint[], $3::text[], $4::json[]) as u (id, status, result)
+where
+    a.id = u.id
+    and (
+        (a.holder = $1 and a.status = 'pending') or (a.status = u.status and a.settled_at = now())
+    )
+returning a.id
 
 -- name: postpone
 -- Another try later; only while it is ours.

@@ -2,6 +2,19 @@
 -- One caller of a service at a time counts.
 select pg_advisory_xact_lock(hashtextextended('calls ' || $1 || ' ' || $2, 0))
 
+-- name: room
+-- How many calls may be made now: none while the service rests.
+select case when not exists (
+    select from rests where connection = $1 and service = $2 and until > clock_timestamp()
+) then greatest(
+    $3 - coalesce((
+        select sum(calls) from calls
+        where
+            connection = $1 and service = $2
+            and minute > clock_timestamp() - interval '61 minutes'
+    ), 0), 0
+) else 0 end::int
+
 -- name: again_at
 -- When the service may be called: null for now, the end of its rest, or when enough of the calls
 -- are an hour old. A minute counts until all of it is.
@@ -23,7 +36,7 @@ select greatest(
 )
 
 -- name: count
--- One more call in this minute; what no longer counts goes.
+-- So many more calls in this minute; what no longer counts goes.
 with past as (
     delete from calls
     where
@@ -31,8 +44,8 @@ with past as (
         and minute <= clock_timestamp() - interval '61 minutes'
 )
 insert into calls as c (connection, service, minute, calls)
-values ($1, $2, date_trunc('minute', clock_timestamp()), 1)
-on conflict (connection, service, minute) do update set calls = c.calls + 1
+values ($1, $2, date_trunc('minute', clock_timestamp()), $3)
+on conflict (connection, service, minute) do update set calls = c.calls + excluded.calls
 
 -- name: rest
 -- A service had enough: longer each time, an hour at most, and short again after an hour's peace.

@@ -97,6 +97,10 @@ where id in (
 )
 returning catalog, product_id
 
+-- name: still_taking
+-- A sign of life.
+select 1
+
 -- name: waiting_for
 -- Orders nobody has touched that wait and may mean one of these products.
 with wanted as (

@@ -43,9 +43,9 @@ from unnest($1::text[], $2::bytea[]) as u (id, api_key)
 where c.id = u.id
 
 -- name: suspend
--- Only what is not suspended yet.
+-- Only what is not suspended yet, and was not changed since the version that gave the reason.
 update connections set suspended_at = $4, suspended_reason = $2, suspended_message = $3
-where id = $1 and suspended_at is null
+where id = $1 and suspended_at is null and version = coalesce($5, version)
 returning id
 
 -- name: resume

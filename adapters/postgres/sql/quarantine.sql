@@ -4,12 +4,12 @@ with before as (
     select xml, error from quarantine where connection = $1 and order_id = $2
 )
 insert into quarantine as q (
-    connection, order_id, fingerprint, xml, error, first_seen_at, last_seen_at
+    connection, order_id, fingerprint, xml, error, first_seen_at, last_seen_at, read_from
 )
-values ($1, $2, $3, $4, $5, $6, $6)
+values ($1, $2, $3, $4, $5, $6, $6, $7)
 on conflict (connection, order_id) do update set
     fingerprint = excluded.fingerprint, xml = excluded.xml, error = excluded.error,
-    last_seen_at = excluded.last_seen_at
+    last_seen_at = excluded.last_seen_at, read_from = excluded.read_from
 returning
     case
         when not exists (select from before where xml = q.xml and error = q.error)
@@ -19,6 +19,14 @@ returning
 -- name: remove
 -- They could be read.
 delete from quarantine where connection = $1 and order_id = any ($2::text[])
+
+-- name: remove_gone
+-- What had no id and is not among these, though a look reached as far back as the one that found
+-- it, and began after that: its XML has changed, or is no more.
+delete from quarantine
+where
+    connection = $1 and starts_with(order_id, $2) and order_id <> all ($3::text[])
+    and read_from >= $4 and last_seen_at < $5
 
 -- name: page
 -- By connection and id.

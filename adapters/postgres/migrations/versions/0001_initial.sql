@@ -265,12 +265,13 @@ create table slips ( -- delivery slips, asked for once
 
 create table quarantine (
     connection text collate "C" not null,
-    order_id text collate "C" not null, -- or unreadable-HASH
+    order_id text collate "C" not null, -- or unreadable-HASH, or return-ID, return-unreadable-HASH
     fingerprint bytea, -- null: to be read again
     xml bytea not null,
     error text not null,
     first_seen_at timestamptz not null,
     last_seen_at timestamptz not null,
+    read_from timestamptz, -- the look that found it read everything from then on
     primary key (connection, order_id)
 );
 
