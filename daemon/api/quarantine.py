@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import Field
 
 from adapters.postgres import quarantine as store
-from adapters.postgres.database import Conn, Tx
+from adapters.postgres.database import Conn
 from adapters.postgres.quarantine import Quarantined
 from daemon.api.commands import BY
 from daemon.api.filters import OfConnection, PageWanted, known_connection
@@ -14,8 +14,7 @@ from daemon.api.routes import Answer, Asked, Nothing, Routes
 from daemon.api.shapes import PlanDocument, QuarantineEntry, Reread, answer, list_of
 from daemon.command_messages import Text
 from daemon.plan import plan_usage
-from daemon.rereading import is_fetched, read_again
-from daemon.transactions import in_transaction
+from daemon.quarantine import FOUND_BY_LOOKS, read_again
 from daemon.wiring import utc_now
 from statemachine.facts import Refused
 
@@ -59,15 +58,12 @@ def _document(entry: Quarantined) -> dict[str, object]:
 )
 async def retry_quarantined(asked: Asked, wanted: RereadWanted) -> web.Response:
     """Read it again: fetched now where its id is known, else when a look next finds it."""
-
-    async def work(tx: Tx) -> Quarantined:
-        entry = await _find(tx, wanted)
-        await read_again(tx, entry, wanted.by)
-        return entry
-
-    entry = await in_transaction(asked.parts.database, work)
+    async with asked.parts.database.connection() as conn:
+        entry = await _find(conn, wanted)
+    await read_again(asked.parts.database, entry, wanted.by)
+    fetched = not entry.order_id.startswith(FOUND_BY_LOOKS)
     about = {"connection": entry.connection, "order_id": entry.order_id}
-    return answer({**about, "status": "queued", "fetch": is_fetched(entry)}, 202)
+    return answer({**about, "status": "queued", "fetch": fetched}, 202)
 
 
 async def _find(conn: Conn, wanted: RereadWanted) -> Quarantined:

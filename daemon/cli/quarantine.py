@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from adapters.postgres import quarantine as store
-from adapters.postgres.database import Conn, Tx
+from adapters.postgres.database import Conn
 from adapters.postgres.paging import Page
 from adapters.postgres.quarantine import Quarantined
 from daemon.cli.asking import NO_DAEMON, asked_by, daemon_runs, known_connection
@@ -16,8 +16,7 @@ from daemon.cli.command import Invocation, command
 from daemon.cli.order_list import Cursor, Limit
 from daemon.cli.order_names import OrderName
 from daemon.cli.output import facts, note, plain, print_json, show, table
-from daemon.rereading import is_fetched, read_again
-from daemon.transactions import in_transaction
+from daemon.quarantine import FOUND_BY_LOOKS, read_again
 from statemachine.facts import Refused
 from statemachine.model import ConnectionId
 
@@ -85,18 +84,14 @@ async def show_entry(invocation: Invocation, name: OrderName) -> None:
 async def retry(invocation: Invocation, name: OrderName) -> None:
     """Read it again: fetched now where its id is known, else when it is next seen."""
     async with invocation.parts() as parts:
-
-        async def work(tx: Tx) -> Quarantined:
-            entry = await _find(tx, name)
-            await read_again(tx, entry, asked_by())
-            return entry
-
-        entry = await in_transaction(parts.database, work)
+        async with parts.database.connection() as conn:
+            entry = await _find(conn, name)
+        await read_again(parts.database, entry, asked_by())
         await _tell(invocation, entry, runs=await daemon_runs(parts))
 
 
 async def _tell(invocation: Invocation, entry: Quarantined, *, runs: bool) -> None:
-    fetched = is_fetched(entry)
+    fetched = not entry.order_id.startswith(FOUND_BY_LOOKS)
     if invocation.as_json:
         about = {"connection": entry.connection, "order_id": entry.order_id}
         print_json({**about, "status": "queued", "fetch": fetched})
