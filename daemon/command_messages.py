@@ -9,6 +9,7 @@ import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -34,10 +35,59 @@ def _without_nul(value: str) -> str:
     return value
 
 
+def _written(pattern: str) -> Any:
+    """How the JSON Schema says what a check says."""
+    return Field(json_schema_extra={"pattern": pattern})
+
+
 Clean = AfterValidator(_without_nul)
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), Clean]
-ServiceName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), Clean]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000), Clean]
+WITHOUT_NUL = _written(r"^[^\x00]*$")
+Text = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
+    Clean,
+    _written(r"^[^\x00]*\S[^\x00]*$"),
+]
+ServiceName = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=255), Clean, WITHOUT_NUL
+]
+Reason = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=1000), Clean, WITHOUT_NUL
+]
+
+
+def _is_written(value: Any) -> Any:
+    """A number is no day, nor is one in quotes: it would count as seconds since 1970."""
+    if value is None or isinstance(value, date) or (isinstance(value, str) and "-" in value[1:]):
+        return value
+    raise ValueError("must be a day or time in ISO 8601, like 2026-11-20")
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 1.0 is 1."""
+    if isinstance(value, Decimal) and abs(value.adjusted()) < _DIGITS and value == int(value):
+        return int(value)
+    return value
+
+
+_DIGITS = 18
+Written = BeforeValidator(_is_written)
+Whole = BeforeValidator(_whole)
+
+
+def _either(*kinds: tuple[str, str]) -> dict[str, Any]:
+    """The JSON Schema of fields of which exactly one is given; null is not given."""
+    return {
+        "oneOf": [
+            {"required": [name], "properties": {name: {"type": kind}}} for name, kind in kinds
+        ]
+    }
+
+
+_LABELS = ("label_link", "string"), ("label_file", "string")
+_PDF_IN_BASE64 = (
+    "^JVBERi0(=|[A-Za-z0-9+/]([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$"
+)
 
 
 class Command(BaseModel):
@@ -72,8 +122,8 @@ class OrderDecision(OrderCommand):
 class ParcelItem(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    line: Annotated[int, Field(ge=1)]
-    quantity: Annotated[int, Field(ge=1)]
+    line: Annotated[int, Field(ge=1), Whole]
+    quantity: Annotated[int, Field(ge=1), Whole]
 
 
 class OrderParcel(BaseModel):
@@ -86,6 +136,10 @@ class OrderParcel(BaseModel):
 
 class OrderShip(OrderCommand):
     """One parcel with all that is left to ship, or several with their items."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_either(("tracking_number", "string"), ("parcels", "array"))
+    )
 
     command: Literal["order.ship"]
     tracking_number: Text | None = None
@@ -126,13 +180,17 @@ class ReturnCommand(Command):
 
     connection: Text
     return_id: Text
-    label_link: str | None = None
-    label_file: Annotated[str | None, Field(exclude=True, repr=False)] = None  # base64
+    model_config = ConfigDict(json_schema_extra={"not": {"allOf": _either(*_LABELS)["oneOf"]}})
+
+    label_link: Annotated[str, _written(r"^https?://[A-Za-z0-9.-]+(/[!-~]*)?$")] | None = None
+    label_file: Annotated[str, _written(_PDF_IN_BASE64)] | None = Field(
+        None, exclude=True, repr=False
+    )
 
     @field_validator("label_link")
     @classmethod
     def _links(cls, value: str | None) -> str | None:
-        return value and label_link(value).link
+        return None if value is None else label_link(value).link
 
     @field_validator("label_file")
     @classmethod
@@ -160,6 +218,8 @@ class ReturnDecision(ReturnCommand):
 
 
 class ReturnLabel(ReturnCommand):
+    model_config = ConfigDict(json_schema_extra=_either(*_LABELS))
+
     command: Literal["return.label"]
 
     @model_validator(mode="after")
@@ -172,7 +232,7 @@ class ReturnLabel(ReturnCommand):
 class ConnectionSync(Command):
     command: Literal["connection.sync"]
     connection: Text
-    since: Annotated[date | None, Field(strict=False)] = None
+    since: Annotated[date | None, Field(strict=False), Written] = None
 
 
 class ConnectionSwitch(Command):
@@ -197,8 +257,8 @@ class StockSet(Command):
     command: Literal["stock.set"]
     catalog: Slug = "default"
     product_id: Text
-    stock: Annotated[int, Field(ge=0, le=2**31 - 1)]
-    as_of: Annotated[datetime | None, Field(strict=False)] = None
+    stock: Annotated[int, Field(ge=0, le=2**31 - 1), Whole]
+    as_of: Annotated[datetime | None, Field(strict=False), Written] = None
 
     @field_validator("as_of")
     @classmethod
@@ -255,7 +315,7 @@ def read_command(body: bytes, message_id: str | None) -> AnyCommand:
     try:
         return _READER.validate_python(fields)
     except ValidationError as error:
-        raise UnreadableCommand("bad_command", _explain(error), command_id) from error
+        raise UnreadableCommand("bad_command", explain(error, inside=1), command_id) from error
 
 
 def _encodable(command_id: Any) -> str | None:
@@ -268,7 +328,7 @@ def _encodable(command_id: Any) -> str | None:
 
 def _object(body: bytes, message_id: str | None) -> dict[str, Any]:
     try:
-        fields = _decode(body)
+        fields = decode_json(body)
     except ValueError as error:
         raise UnreadableCommand("bad_command", f"not JSON: {error}", message_id) from error
     if not isinstance(fields, dict):
@@ -276,8 +336,8 @@ def _object(body: bytes, message_id: str | None) -> dict[str, Any]:
     return fields
 
 
-def _decode(body: bytes) -> Any:
-    """JSON with exact decimals: prices are money."""
+def decode_json(body: bytes) -> Any:
+    """JSON with exact decimals: prices are money. Raises ValueError."""
     import json  # noqa: PLC0415 - the one decoder that reads numbers as Decimal
 
     try:
@@ -286,14 +346,20 @@ def _decode(body: bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def _explain(error: ValidationError) -> str:
-    """One line that names each field and what is wrong with it."""
+def explain(
+    error: ValidationError, *, inside: int = 0, names: Mapping[str, str] | None = None
+) -> str:
+    """One line that names each field, less `inside` outer names, and what is wrong with it.
+
+    `names` are other names that fields are given under.
+    """
+    known = names or {}
     parts = []
     for problem in error.errors(include_url=False, include_input=False):
         if problem["type"].startswith("union_tag"):
             allowed = str(problem.get("ctx", {}).get("expected_tags", ""))
             return f"command: missing or unknown; known are {allowed}"
-        where = ".".join(str(part) for part in problem["loc"][1:])
+        where = ".".join(known.get(str(part), str(part)) for part in problem["loc"][inside:])
         said = problem["msg"].removeprefix("Value error, ")
         parts.append(f"{where}: {said}" if where else said)
     return "; ".join(parts)

@@ -14,6 +14,7 @@ from adapters.postgres import orders as order_store
 from adapters.postgres.connections import Connection
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import UnknownConnection
+from adapters.postgres.inbox import Answered
 from daemon.command_messages import (
     AnyCommand,
     CatalogUpsert,
@@ -140,13 +141,17 @@ class CommandDesk:
 
         async def once(tx: Tx) -> list[Reply]:
             known = await inbox.seen(tx, [command.id for command in commands])
-            replies = {command_id: _remembered(body) for command_id, body in known.items()}
             new = [command for command in commands if command.id not in known]
-            if new:
-                done = list(zip(new, await do(tx, new), strict=True))
+            done = list(zip(new, await do(tx, new), strict=True)) if new else []
+            if done:
                 await inbox.keep(tx, [_answered(*pair) for pair in done])
-                replies |= {command.id: reply for command, reply in done}
-            return [replies[command.id] for command in commands]
+            replies = {command.id: reply for command, reply in done}
+            return [
+                _remembered(command, known[command.id])
+                if command.id in known
+                else replies[command.id]
+                for command in commands
+            ]
 
         return await in_transaction(self._database, once)
 
@@ -224,7 +229,7 @@ class CommandDesk:
         async with self._database.transaction() as tx:
             known = await inbox.seen(tx, [command.id])
             if known:
-                return _remembered(known[command.id])
+                return _remembered(command, known[command.id])
             connection = await _connection(tx, connection_id)
             _must_be_active(connection)
             await actions.request_fetch(tx, connection_id, order_id, command.by)
@@ -317,5 +322,10 @@ def _answered(command: AnyCommand, reply: Reply) -> tuple[str, str, bytes, bytes
     return command.id, command.command, command.model_dump_json().encode(), reply.body
 
 
-def _remembered(body: bytes) -> Reply:
-    return Reply(orjson.loads(body)["status"], body)
+def _remembered(command: AnyCommand, known: Answered) -> Reply:
+    """The reply given before; another command's would be believed, so it is refused instead."""
+    kept, asked = orjson.loads(known.body), orjson.loads(command.model_dump_json())
+    if any(asked.get(name, value) != value for name, value in kept.items() if name != "by"):
+        why = f"id: {command.id} was another command's; give each command an id of its own"
+        return _refusal(command, Refused("id_taken", why))
+    return Reply(orjson.loads(known.reply)["status"], known.reply)

@@ -69,7 +69,8 @@ def _wrong(details: ErrorDetails) -> WrongSetting:
         meant = "" if "did you mean" in unknown else f"; known are {', '.join(known)}"
         return WrongSetting(key, unknown + meant, given.fault(unknown + meant))
     why = problem(details)
-    return WrongSetting(key, why, given.fault(why, show=bool(details["loc"])))
+    shown = bool(details["loc"]) and details["type"] != "missing"
+    return WrongSetting(key, why, given.fault(why, show=shown))
 
 
 def _key_in(details: ErrorDetails) -> str:

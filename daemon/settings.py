@@ -120,14 +120,15 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _reachable_only_with_token(self) -> Self:
-        if self.http_token is None and not _is_loopback(self.http_host):
+        if self.http_token is None and not is_loopback(self.http_host):
             raise ValueError(
                 f"not a loopback address: set {PREFIX}HTTP_TOKEN too, or listen on 127.0.0.1"
             )
         return self
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """True for an address or name that only this machine reaches."""
     with suppress(ValueError):
         return ip_address(host).is_loopback
     return host == "localhost"

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from daemon.api import api_app, unknown_path
 from daemon.console import register_console
 from daemon.health import health_app
 from daemon.metrics import Metrics
@@ -9,8 +10,10 @@ from daemon.readiness import READINESS, Readiness
 
 
 def web_app(metrics: Metrics, readiness: Readiness) -> web.Application:
-    """Health and metrics, which answer from the first moment on, and the console."""
+    """Health and metrics, which answer from the first moment on, the API and the console."""
     app = health_app(metrics, readiness.missing)
     app[READINESS] = readiness
+    app.add_subapp("/api/v1", api_app(readiness))
+    app.router.add_route("*", "/api/{rest:.*}", unknown_path)
     register_console(app)
     return app

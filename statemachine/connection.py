@@ -20,6 +20,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -72,7 +73,13 @@ def _known_zone(value: str) -> str:
 
 
 Duration = Annotated[
-    timedelta, BeforeValidator(parse_duration), PlainSerializer(_format_duration, when_used="json")
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(_format_duration, when_used="json"),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_DURATION.pattern}$"}]},
+        mode="validation",
+    ),
 ]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Name = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain)]

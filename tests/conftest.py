@@ -5,6 +5,7 @@ import pytest
 pytest.register_assert_rewrite("tests.fixtures")
 
 pytest_plugins = [
+    "tests.fixtures.api",
     "tests.fixtures.browser",
     "tests.fixtures.cli",
     "tests.fixtures.console",

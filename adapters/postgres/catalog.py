@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from adapters.postgres import reservations, rows, stock_pushes
+from adapters.postgres import paging, reservations, rows, stock_pushes
 from adapters.postgres.codec import dump
 from adapters.postgres.events import notify
 from adapters.postgres.paging import Page, decode, page_of
@@ -90,7 +90,7 @@ async def page(
 
     Raises BadCursor.
     """
-    (after,) = decode(cursor, str)
+    (after,) = decode(cursor, paging.text)
     if text is None or not text.strip():
         found = await conn.fetch(_SQL["page"], catalog, after, limit + 1)
     else:

@@ -9,7 +9,7 @@ import orjson
 from asyncpg import Record
 from cryptography.fernet import InvalidToken, MultiFernet
 
-from adapters.postgres import events, looks, stock_pushes
+from adapters.postgres import events, looks, paging, stock_pushes
 from adapters.postgres.errors import PostgresError, StaleVersion, UnknownConnection
 from adapters.postgres.paging import Page, decode, page_of
 from adapters.postgres.queries import load
@@ -59,7 +59,7 @@ async def page(
     conn: "Conn", *, text: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> Page[Connection]:
     """Connections by id, those whose id begins with `text`. Raises BadCursor."""
-    (after,) = decode(cursor, str)
+    (after,) = decode(cursor, paging.text)
     found = await conn.fetch(_SQL["page"], text, after, limit + 1)
     return page_of([_connection(row) for row in found], limit, lambda c: (c.id,))
 

@@ -56,7 +56,7 @@ _CONFLICT = (
     asyncpg.LockNotAvailableError,
     asyncpg.UniqueViolationError,
 )
-_GONE = ("connection is closed", "connection was closed", "released back to the pool", "is closing")
+_GONE = ("is closed", "connection was closed", "released back to the pool", "is closing")
 
 
 @contextmanager

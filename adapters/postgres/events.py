@@ -106,6 +106,12 @@ async def at(conn: "Conn", positions: Collection[int]) -> list[LoggedEvent]:
     return [_logged(row) for row in await conn.fetch(_SQL["at"], list(positions))]
 
 
+async def newest_position(conn: "Conn") -> int:
+    """The last position there is to see; earlier ones may still be committed."""
+    position: int = await conn.fetchval(_SQL["newest_position"])
+    return position
+
+
 async def relay_position(conn: "Conn") -> int:
     """Every event up to here is published."""
     position: int = await conn.fetchval(_SQL["relay_position"])

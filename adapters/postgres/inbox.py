@@ -1,7 +1,7 @@
 """Commands that were answered, by id: a second delivery gets the same answer."""
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from adapters.postgres.queries import load
 
@@ -11,10 +11,18 @@ if TYPE_CHECKING:
 _SQL = load("inbox")
 
 
-async def seen(tx: "Tx", ids: Collection[str]) -> dict[str, bytes]:
-    """The replies given before; the other ids are ours until the transaction ends."""
+class Answered(NamedTuple):
+    """A command (JSON) and the reply it was given (JSON)."""
+
+    body: bytes
+    reply: bytes
+
+
+async def seen(tx: "Tx", ids: Collection[str]) -> dict[str, Answered]:
+    """What was answered before; the other ids are ours until the transaction ends."""
     await tx.execute(_SQL["lock"], list(ids))
-    return {row["id"]: row["reply"] for row in await tx.fetch(_SQL["seen"], list(ids))}
+    found = await tx.fetch(_SQL["seen"], list(ids))
+    return {row["id"]: Answered(row["body"], row["reply"]) for row in found}
 
 
 async def keep(tx: "Tx", answered: Sequence[tuple[str, str, bytes, bytes]]) -> None:

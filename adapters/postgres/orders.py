@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from adapters.postgres import actions, events, reservations, rows, words
+from adapters.postgres import actions, events, paging, reservations, rows, words
 from adapters.postgres import counts as state_counts
 from adapters.postgres.paging import Page, decode, page_of
 from adapters.postgres.queries import load
@@ -151,7 +151,7 @@ async def page(
     or e-mail address, each from its beginning, whatever case and accents. `attention`: with a
     problem. Raises BadCursor.
     """
-    after = decode(cursor, datetime.fromisoformat, str, str)
+    after = decode(cursor, paging.moment, paging.text, paging.text)
     wanted = (connection, state, since, until, attention, *after, limit + 1)
     if text is None or not text.strip():
         found = await conn.fetch(_SQL["page"], *wanted)

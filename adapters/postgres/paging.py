@@ -2,6 +2,7 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
@@ -41,5 +42,20 @@ def decode(cursor: str | None, *kinds: Callable[[str], Any]) -> tuple[Any, ...]:
     try:
         values = orjson.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         return tuple(kind(value) for kind, value in zip(kinds, values, strict=True))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise BadCursor("this cursor did not come from a page before; start without one") from error
+
+
+def moment(value: str) -> datetime:
+    """A time of a key. Raises ValueError, TypeError, OverflowError for what cannot be one."""
+    found = datetime.fromisoformat(value)
+    if found.tzinfo is None:
+        raise ValueError("a key's time has an offset")
+    return found.astimezone(UTC)
+
+
+def text(value: str) -> str:
+    """A text of a key. Raises ValueError, TypeError for what cannot be one."""
+    if "\0" in value:
+        raise ValueError("a key's text has no NUL")
+    return value

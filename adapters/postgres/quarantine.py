@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from adapters.postgres import paging
 from adapters.postgres.paging import Page, decode, page_of
 from adapters.postgres.queries import load
 from statemachine.model import ConnectionId
@@ -76,7 +77,7 @@ async def page(
     cursor: str | None = None,
 ) -> Page[Quarantined]:
     """By connection and id. Raises BadCursor."""
-    after = decode(cursor, str, str)
+    after = decode(cursor, paging.text, paging.text)
     rows = await conn.fetch(_SQL["page"], connection, *after, limit + 1)
     found = [Quarantined(**row) for row in rows]
     return page_of(found, limit, lambda entry: (entry.connection, entry.order_id))

@@ -1,7 +1,6 @@
 """Returns: locked, read, and every change of a step written in one batch."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -9,7 +8,7 @@ from asyncpg import Record
 from pydantic import TypeAdapter
 
 from adapters.ports import Label
-from adapters.postgres import actions, events
+from adapters.postgres import actions, events, paging
 from adapters.postgres import counts as state_counts
 from adapters.postgres.codec import dump, dump_optional
 from adapters.postgres.paging import Page, decode, page_of
@@ -204,7 +203,7 @@ async def page(
     cursor: str | None = None,
 ) -> Page[Return]:
     """Returns, newest first; `attention`: with a problem. Raises BadCursor."""
-    after = decode(cursor, datetime.fromisoformat, str, str)
+    after = decode(cursor, paging.moment, paging.text, paging.text)
     wanted = (connection, state, order_id, attention, *after, limit + 1)
     returns = [_return(row) for row in await conn.fetch(_SQL["page"], *wanted)]
     return page_of(returns, limit, lambda r: (r.facts.requested_at, r.id, r.connection))

@@ -1,8 +1,6 @@
 """`spartoo-sync orders show`: everything about one order."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 from rich.columns import Columns
 from rich.console import RenderableType
@@ -10,94 +8,28 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from adapters.ports import LoggedEvent
-from adapters.postgres import actions, communications, events
-from adapters.postgres import orders as order_store
-from adapters.postgres import returns as return_store
 from adapters.postgres.actions import StoredAction
-from adapters.postgres.communications import Communication
-from adapters.postgres.database import Conn
-from daemon.cli.asking import find_order, known_connection
+from daemon.cli.asking import find_order
 from daemon.cli.command import Invocation
 from daemon.cli.order_list import money, state_cell
 from daemon.cli.order_names import OrderName
 from daemon.cli.order_why import render_decision
 from daemon.cli.output import cell, facts, plain, show, table
 from daemon.cli.return_list import return_table
-from statemachine.changes import Transition
-from statemachine.connection import ConnectionSettings
-from statemachine.events import decision_document, order_document, transition_document
-from statemachine.model import Address, Order, Relay, Return
-from statemachine.return_events import return_document
+from daemon.order_details import OrderDetails, details_document, order_details
+from statemachine.model import Address, Order, Relay
 
-_MOST_EVENTS = 500
 _ACTION_COLUMNS = ("action", "status", "tries", "by", "reason", "stored", "settled", "result")
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """One order with all that is kept about it."""
-
-    order: Order
-    settings: ConnectionSettings
-    history: Sequence[Transition]
-    actions: Sequence[StoredAction]
-    events: Sequence[LoggedEvent]
-    communications: Sequence[Communication]
-    returns: Sequence[Return]
 
 
 async def show_order(invocation: Invocation, name: OrderName) -> None:
     """Open one order: general, addresses, items, actions, returns, history, calls."""
     async with invocation.parts() as parts, parts.database.connection() as conn:
-        opened = await _open(conn, await find_order(conn, name))
-    show(_document(opened), as_json=invocation.as_json, render=lambda: _render(opened))
+        opened = await order_details(conn, await find_order(conn, name))
+    show(details_document(opened), as_json=invocation.as_json, render=lambda: _render(opened))
 
 
-async def _open(conn: Conn, order: Order) -> Opened:
-    connection = await known_connection(conn, order.connection)
-    return Opened(
-        order,
-        connection.settings,
-        await order_store.history(conn, order.connection, order.id),
-        await actions.find(conn, order.connection, order.id),
-        await events.after(conn, 0, _MOST_EVENTS, connection=order.connection, order_id=order.id),
-        await communications.of_order(conn, order.connection, order.id, _MOST_EVENTS),
-        await return_store.of_order(conn, order.connection, order.id),
-    )
-
-
-def _document(opened: Opened) -> dict[str, Any]:
-    order = opened.order
-    return {
-        **order_document(order, opened.settings),
-        "first_seen_at": order.first_seen_at,
-        "acknowledged_at": order.acknowledged_at,
-        "published_at": order.published_at,
-        "touched_by": order.touched_by,
-        "problem": order.problem,
-        "decision": order.decision and decision_document(order.decision),
-        "reserved": order.reserved,
-        "history": [transition_document(move) | {"reason": move.reason} for move in opened.history],
-        "actions": [asdict(action) for action in opened.actions],
-        "returns": [return_document(returned) for returned in opened.returns],
-        "events": [_event_document(event) for event in opened.events],
-        "communications": [asdict(entry) for entry in opened.communications],
-    }
-
-
-def _event_document(event: LoggedEvent) -> dict[str, Any]:
-    return {
-        "position": event.position,
-        "id": str(event.id),
-        "type": event.type,
-        "subject": event.subject,
-        "sequence": event.sequence,
-        "time": event.time,
-    }
-
-
-def _render(opened: Opened) -> Iterator[RenderableType]:
+def _render(opened: OrderDetails) -> Iterator[RenderableType]:
     order = opened.order
     yield Text.assemble((f"order {order.id}", "bold"), f" of {order.connection}, ", *_state(order))
     if order.problem is not None:
@@ -136,7 +68,7 @@ def _general(order: Order) -> list[tuple[str, object]]:
     return [(name, value) for name, value in pairs if value not in (None, "")]
 
 
-def _addresses(opened: Opened) -> list[Panel]:
+def _addresses(opened: OrderDetails) -> list[Panel]:
     of = opened.order.facts
     shipping = of.shipping_address
     panels = [_panel("billing", _lines(of.billing_address))]
@@ -188,7 +120,7 @@ def _items(order: Order) -> RenderableType:
     return table(columns, rows)
 
 
-def _sections(opened: Opened) -> Iterator[RenderableType]:
+def _sections(opened: OrderDetails) -> Iterator[RenderableType]:
     if opened.actions:
         yield Text("\nactions for Spartoo", style="bold")
         yield action_table(opened.actions)

@@ -1,15 +1,11 @@
 """`spartoo-sync returns show`: everything about one return."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from adapters.postgres import actions
 from adapters.postgres import returns as return_store
-from adapters.postgres.actions import StoredAction
 from adapters.postgres.database import Conn
 from daemon.cli.asking import known_connection
 from daemon.cli.command import Invocation
@@ -17,29 +13,16 @@ from daemon.cli.order_names import ReturnName
 from daemon.cli.order_show import action_table
 from daemon.cli.output import facts, plain, show, table
 from daemon.cli.return_list import item_in_words, return_state_cell
+from daemon.return_details import ReturnDetails, details_document, return_details
 from statemachine.facts import Refused
 from statemachine.model import ConnectionId, Return, ReturnId
-from statemachine.return_events import return_document, return_transition_document
-from statemachine.return_facts import ReturnTransition
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    returned: Return
-    history: Sequence[ReturnTransition]
-    actions: Sequence[StoredAction]
 
 
 async def show_return(invocation: Invocation, name: ReturnName) -> None:
     """Open one return: general, item, label, actions, history, problem."""
     async with invocation.parts() as parts, parts.database.connection() as conn:
-        returned = await find_return(conn, name)
-        opened = _Opened(
-            returned,
-            await return_store.history(conn, returned.connection, returned.id),
-            await actions.find_of_return(conn, returned.connection, returned.id),
-        )
-    show(_document(opened), as_json=invocation.as_json, render=lambda: _render(opened))
+        opened = await return_details(conn, await find_return(conn, name))
+    show(details_document(opened), as_json=invocation.as_json, render=lambda: _render(opened))
 
 
 async def find_return(conn: Conn, names: Sequence[str]) -> Return:
@@ -61,25 +44,7 @@ async def find_return(conn: Conn, names: Sequence[str]) -> Return:
     return found[0]
 
 
-def _document(opened: _Opened) -> dict[str, Any]:
-    returned = opened.returned
-    return {
-        **return_document(returned),
-        "first_seen_at": returned.first_seen_at,
-        "touched_by": returned.touched_by,
-        "problem": returned.problem,
-        "history": [return_transition_document(move) for move in opened.history],
-        "actions": [_action_document(action) for action in opened.actions],
-    }
-
-
-def _action_document(action: StoredAction) -> dict[str, Any]:
-    document = asdict(action)
-    document["return_id"] = document.pop("order_id")
-    return document
-
-
-def _render(opened: _Opened) -> Iterator[RenderableType]:
+def _render(opened: ReturnDetails) -> Iterator[RenderableType]:
     returned = opened.returned
     status = f" (Spartoo status {returned.facts.status})"
     head = (f"return {returned.id}", "bold"), f" of {returned.connection}, "

@@ -296,7 +296,7 @@ async def test_pages_of_quarantine(db: Database) -> None:
 
 
 async def test_a_command_delivered_twice_at_once_is_done_once(db: Database) -> None:
-    async def second() -> dict[str, bytes]:
+    async def second() -> dict[str, inbox.Answered]:
         async with db.transaction() as tx:
             return await inbox.seen(tx, ["c-2", "c-1"])
 
@@ -305,7 +305,7 @@ async def test_a_command_delivered_twice_at_once_is_done_once(db: Database) -> N
         again = asyncio.create_task(second())
         await eventually(lambda: waits_for_a_lock(db))
         await inbox.keep(tx, [("c-1", "order.accept", b"{}", b'{"status":"done"}')])
-    assert await again == {"c-1": b'{"status":"done"}'}
+    assert await again == {"c-1": (b"{}", b'{"status":"done"}')}
 
 
 async def test_a_new_connection_wakes_the_poller(db: Database) -> None:

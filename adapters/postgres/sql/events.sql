@@ -74,6 +74,9 @@ select * from events
 where position = any ($1::bigint[])
 order by position
 
+-- name: newest_position
+select coalesce(max(position), 0) from events
+
 -- name: relay_position
 select position from relay
 

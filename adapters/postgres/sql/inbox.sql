@@ -6,7 +6,7 @@ select pg_advisory_xact_lock(key) from (
 ) as keys
 
 -- name: seen
-select id, reply from commands where id = any ($1::text[])
+select id, body, reply from commands where id = any ($1::text[])
 
 -- name: keep
 insert into commands (id, command, body, reply)
