@@ -5,7 +5,7 @@ VENV := .venv/bin
 BROKER_VARIABLE := SPARTOO_SYNC_AMQP_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix lock clean venv broker
+.PHONY: help setup demo test check fix lock clean venv broker checkers
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ demo: setup ## the whole pipeline against a simulated marketplace; SECONDS=30 en
 	@$(VENV)/spartoo-sync demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: BROKER_VARIABLE := SPARTOO_SYNC_TEST_AMQP_URL
-test: setup check ## check, then every test
+test: setup checkers check ## check, then every test
 	$(VENV)/pytest --numprocesses 2 --dist worksteal
 
 check: venv ## lint, format, types, direction of imports; changes nothing
@@ -29,7 +29,7 @@ fix: venv ## mend what the linter and the formatter can
 	$(VENV)/ruff check --fix
 	$(VENV)/ruff format
 
-lock: ## bring deploy/dev/requirements.lock in line with pyproject.toml
+lock: ## bring the locks in deploy/ in line with pyproject.toml
 	@PYTHON="$(PYTHON)" deploy/dev/lock.sh
 
 clean: ## remove .venv and every cache
@@ -41,3 +41,6 @@ venv:
 
 broker:
 	@deploy/dev/rabbitmq.sh $(BROKER_VARIABLE)
+
+checkers:
+	@deploy/dev/checkers.sh
