@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 HOLD = timedelta(seconds=4)
 _RENEW_SECONDS = 1.0
+_WEDGED_SECONDS = 180.0  # every limit on a statement or a connection has run out long before
 ROLES = ("relay", "commands", "stock")
 
 
@@ -57,12 +58,18 @@ class Holdings:
         self._metrics = metrics
         self._epochs: dict[str, int] = {}
         self._renewed_at = float("-inf")
+        self._turned_at = asyncio.get_running_loop().time()
 
     @property
     def fresh(self) -> bool:
         """True while no other process can have taken over what this one holds."""
         age = asyncio.get_running_loop().time() - self._renewed_at
         return age < HOLD.total_seconds() * 0.75
+
+    @property
+    def turning(self) -> bool:
+        """True while renewing goes on, also without success: a database away is waited for."""
+        return asyncio.get_running_loop().time() - self._turned_at < _WEDGED_SECONDS
 
     def carry_out(self, action_id: int) -> None:
         """From here on this task calls a marketplace only while the action is ours."""
@@ -89,6 +96,7 @@ class Holdings:
         """Renew until cancelled: also while what is in hand is being finished."""
         while True:
             await self._renew()
+            self._turned_at = asyncio.get_running_loop().time()
             await asyncio.sleep(_RENEW_SECONDS)
 
     def watch(self, keeping: asyncio.Task[None]) -> Work:

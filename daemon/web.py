@@ -9,6 +9,6 @@ from daemon.readiness import READINESS, Readiness
 
 def web_app(metrics: Metrics, readiness: Readiness) -> web.Application:
     """Health and metrics, which answer from the first moment on."""
-    app = health_app(metrics, readiness.missing)
+    app = health_app(metrics, readiness.missing, readiness.turning)
     app[READINESS] = readiness
     return app
