@@ -122,6 +122,8 @@ class Holdings:
                 self.actions_in_hand -= in_hand - kept
         except PostgresError as error:
             log.warning("holds not renewed", error=str(error))
+            if not self.fresh:
+                self._leads_nothing()
             return
         self._renewed_at = started
 
@@ -133,6 +135,11 @@ class Holdings:
         else:
             self._epochs[role] = epoch
         self._metrics.leader.labels(role).set(epoch is not None)
+
+    def _leads_nothing(self) -> None:
+        """As far as this process can know."""
+        for role in ROLES:
+            self._metrics.leader.labels(role).set(0)
 
     async def release(self) -> None:
         """Let others take over at once."""

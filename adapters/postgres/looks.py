@@ -123,3 +123,9 @@ async def state(conn: "Conn", connection: ConnectionId | None = None) -> list[Lo
     """How the looks of one connection, or of all, stand."""
     rows = await conn.fetch(_SQL["state"], connection)
     return [LookState(**{**row, "look": Look(row["look"])}) for row in rows]
+
+
+async def last_successes(conn: "Conn") -> dict[ConnectionId, datetime | None]:
+    """When each active connection was last looked at with success; None where it never was."""
+    rows = await conn.fetch(_SQL["last_successes"])
+    return {ConnectionId(row["connection"]): row["succeeded_at"] for row in rows}
