@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 HOLD = timedelta(seconds=4)
 _RENEW_SECONDS = 1.0
+_CLAIM_SECONDS = 0.5  # while another process has a role: HOLD and this are under five seconds
 _WEDGED_SECONDS = 180.0  # every limit on a statement or a connection has run out long before
 ROLES = ("relay", "commands", "stock")
 
@@ -97,7 +98,9 @@ class Holdings:
         while True:
             await self._renew()
             self._turned_at = asyncio.get_running_loop().time()
-            await asyncio.sleep(_RENEW_SECONDS)
+            await asyncio.sleep(
+                _RENEW_SECONDS if self._epochs.keys() == {*ROLES} else _CLAIM_SECONDS
+            )
 
     def watch(self, keeping: asyncio.Task[None]) -> Work:
         """A task that ends when the renewing does, so that the supervisor notices."""
