@@ -97,7 +97,7 @@ async def test_three_replicas_take_over_from_each_other(system: System, consumer
             if blow == "freeze":
                 leader.thaw()
             else:
-                await system.run()
+                await system.launch()
     auto = {order.id: ["order.new", "order.accepted", "order.synced"] for order in placed}
     asked = {order.id: [*HELD, "order.accepted", "order.synced"] for order in waiting}
     wanted = dict.fromkeys([*auto, *asked], "synced")
