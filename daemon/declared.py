@@ -6,9 +6,9 @@ from datetime import datetime
 import structlog
 
 from adapters.postgres import connections
-from adapters.postgres.connections import Connection, UnreadableKey
+from adapters.postgres.connections import Connection, ConnectionExists, UnreadableKey
 from adapters.postgres.database import Tx
-from adapters.postgres.errors import UnknownConnection
+from adapters.postgres.errors import Conflict, UnknownConnection
 from adapters.registry import check_known
 from daemon.commands import switch
 from daemon.settings import DeclaredConnection
@@ -47,7 +47,10 @@ async def _apply(tx: Tx, parts: Parts, declared: DeclaredConnection, now: dateti
         known = await connections.get(tx, connection_id)
     except UnknownConnection:
         inactive = wanted.model_copy(update={"active": False})
-        known = await connections.add(tx, parts.cipher, inactive, key, now)
+        try:
+            known = await connections.add(tx, parts.cipher, inactive, key, now)
+        except ConnectionExists as error:
+            raise Conflict("another process has just added it") from error
         await _switch(tx, parts, known, now, active=wanted.active)
         return True
     if wanted.sync_from is None:

@@ -105,5 +105,5 @@ async def test_three_replicas_take_over_from_each_other(system: System, consumer
     await system.check(consumer)
     assert acceptances(system.simulator) == wanted.keys()
     assert {order_id: consumer.types(order_id) for order_id in wanted} == auto | asked
-    stopped = [await d.terminate() for d in system.daemons if d.running]
-    assert stopped == [0, 0, 0]
+    left = [daemon for daemon in system.daemons if daemon.running]
+    assert [await (await daemon.wait_ready()).terminate() for daemon in left] == [0, 0, 0]
