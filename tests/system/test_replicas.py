@@ -5,6 +5,8 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from adapters.spartoo.simulator.fault_kinds import Latency
 from adapters.spartoo.simulator.orders import SimulatedOrder
 from daemon.holdings import ROLES
@@ -15,8 +17,8 @@ from tests.fixtures.postgres import eventually
 from tests.fixtures.system import System
 
 TAKEN_OVER_SECONDS = 5
-# One more look, decided and published, with the machine busy. A process frozen in a transaction holds
-# its rows for 4 s; frozen between preparing a statement and running it, until the statement's limit.
+# One more look, decided and published, with the machine busy. A process frozen in a transaction
+# holds its rows for 4 s; frozen while it prepares a statement, until the statement's limit, 30 s.
 SEEN_SECONDS = {"kill": TAKEN_OVER_SECONDS + 5, "freeze": 45}
 WAITING = 60
 HELD = ["order.new", "order.pending_manual"]
@@ -75,6 +77,7 @@ async def trade(
         trading.cancel()
 
 
+@pytest.mark.timeout(240)
 async def test_three_replicas_take_over_from_each_other(system: System, consumer: Consumer) -> None:
     system.connect("auto", auto_accept=True)
     system.connect("manual")
