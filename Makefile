@@ -5,7 +5,7 @@ VENV := .venv/bin
 BROKER_VARIABLE := SPARTOO_SYNC_AMQP_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test screenshots bench check fix lock clean venv broker chromium
+.PHONY: help setup demo test screenshots bench check fix lock clean venv broker chromium checkers
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ demo: setup ## the whole pipeline against a simulated marketplace; SECONDS=30 en
 	@$(VENV)/spartoo-sync demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: BROKER_VARIABLE := SPARTOO_SYNC_TEST_AMQP_URL
-test: setup chromium check ## check, then every test
+test: setup chromium checkers check ## check, then every test
 	$(VENV)/pytest --numprocesses 2 --dist worksteal
 
 screenshots: setup chromium ## pictures of the console's pages, in .cache/screenshots
@@ -36,7 +36,7 @@ fix: venv ## mend what the linter and the formatter can
 	$(VENV)/ruff check --fix
 	$(VENV)/ruff format
 
-lock: ## bring deploy/dev/requirements.lock in line with pyproject.toml
+lock: ## bring the locks in deploy/ in line with pyproject.toml
 	@PYTHON="$(PYTHON)" deploy/dev/lock.sh
 
 clean: ## remove .venv and every cache
@@ -51,3 +51,6 @@ broker:
 
 chromium:
 	@deploy/dev/chromium.sh
+
+checkers:
+	@deploy/dev/checkers.sh

@@ -6,9 +6,9 @@ from datetime import datetime
 import structlog
 
 from adapters.postgres import connections
-from adapters.postgres.connections import UnreadableKey
+from adapters.postgres.connections import ConnectionExists, UnreadableKey
 from adapters.postgres.database import Tx
-from adapters.postgres.errors import UnknownConnection
+from adapters.postgres.errors import Conflict, UnknownConnection
 from adapters.registry import check_known
 from daemon.connection_changes import added, changed
 from daemon.settings import DeclaredConnection
@@ -46,7 +46,10 @@ async def _apply(tx: Tx, parts: Parts, declared: DeclaredConnection, now: dateti
     try:
         known = await connections.lock(tx, connection_id)
     except UnknownConnection:
-        await added(tx, parts, wanted, key, now)
+        try:
+            await added(tx, parts, wanted, key, now)
+        except ConnectionExists as error:
+            raise Conflict("another process has just added it") from error
         return True
     if wanted.sync_from is None:
         wanted = wanted.model_copy(update={"sync_from": known.settings.sync_from})

@@ -16,6 +16,7 @@ from adapters.postgres import (
     connections,
     counts,
     events,
+    looks,
     orders,
     quarantine,
     returns,
@@ -91,6 +92,9 @@ class Gauges:
     async def _connections(self, conn: Conn) -> None:
         remaining = await budget.remaining(conn)
         _fill(self._metrics.spartoo_call_budget_remaining, remaining)
+        polled = await looks.last_successes(conn)
+        moments = {(c,): at.timestamp() if at else 0.0 for c, at in polled.items()}
+        _fill(self._metrics.last_successful_poll, moments)
         for connection in await connections.list_all(conn):
             suspended = connection.suspended_reason not in {None, "by_command"}
             gauge = self._metrics.connection_suspended.labels(connection.settings.id)

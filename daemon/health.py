@@ -8,12 +8,16 @@ from daemon.metrics import Metrics
 
 # What is missing for the daemon to do its work, one phrase each; empty when ready.
 Missing = Callable[[], Awaitable[list[str]]]
+# False when the process must be restarted.
+Turning = Callable[[], bool]
 
 
-def health_app(metrics: Metrics, missing: Missing) -> web.Application:
+def health_app(metrics: Metrics, missing: Missing, turning: Turning) -> web.Application:
     """The HTTP application without API and console."""
 
     async def healthz(_: web.Request) -> web.Response:
+        if not turning():
+            return web.json_response({"status": "standing still"}, status=503)
         return web.json_response({"status": "alive"})
 
     async def readyz(_: web.Request) -> web.Response:

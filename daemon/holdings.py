@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 HOLD = timedelta(seconds=4)
 _RENEW_SECONDS = 1.0
+_CLAIM_SECONDS = 0.5  # while another process has a role: HOLD and this are under five seconds
+_WEDGED_SECONDS = 180.0  # every limit on a statement or a connection has run out long before
 ROLES = ("relay", "commands", "stock")
 
 
@@ -58,12 +60,18 @@ class Holdings:
         self._metrics = metrics
         self._epochs: dict[str, int] = {}
         self._renewed_at = float("-inf")
+        self._turned_at = asyncio.get_running_loop().time()
 
     @property
     def fresh(self) -> bool:
         """True while no other process can have taken over what this one holds."""
         age = asyncio.get_running_loop().time() - self._renewed_at
         return age < HOLD.total_seconds() * 0.75
+
+    @property
+    def turning(self) -> bool:
+        """True while renewing goes on, also without success: a database away is waited for."""
+        return asyncio.get_running_loop().time() - self._turned_at < _WEDGED_SECONDS
 
     def carry_out(self, action_id: int) -> None:
         """From here on this task calls a marketplace only while the action is ours."""
@@ -90,7 +98,10 @@ class Holdings:
         """Renew until cancelled: also while what is in hand is being finished."""
         while True:
             await self._renew()
-            await asyncio.sleep(_RENEW_SECONDS)
+            self._turned_at = asyncio.get_running_loop().time()
+            await asyncio.sleep(
+                _RENEW_SECONDS if self._epochs.keys() == {*ROLES} else _CLAIM_SECONDS
+            )
 
     def watch(self, keeping: asyncio.Task[None]) -> Work:
         """A task that ends when the renewing does, so that the supervisor notices."""
@@ -115,6 +126,8 @@ class Holdings:
                 self.actions_in_hand -= in_hand - kept
         except PostgresError as error:
             log.warning("holds not renewed", error=str(error))
+            if not self.fresh:
+                self._leads_nothing()
             return
         self._renewed_at = started
 
@@ -126,6 +139,11 @@ class Holdings:
         else:
             self._epochs[role] = epoch
         self._metrics.leader.labels(role).set(epoch is not None)
+
+    def _leads_nothing(self) -> None:
+        """As far as this process can know."""
+        for role in ROLES:
+            self._metrics.leader.labels(role).set(0)
 
     async def release(self) -> None:
         """Let others take over at once."""

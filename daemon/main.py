@@ -1,7 +1,8 @@
 """The daemon from start to stop: HTTP first, then the database, then the work, and back."""
 
 import asyncio
-from collections.abc import Coroutine
+import os
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -13,8 +14,10 @@ from daemon.declared import apply_declared
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
 from daemon.readiness import Readiness
+from daemon.reload import Reload
 from daemon.settings import Settings
-from daemon.supervisor import supervise
+from daemon.supervisor import Work, supervise
+from daemon.systemd import ServiceManager
 from daemon.web import web_app
 from daemon.wiring import Parts, daemon_tasks, database_url, open_database, open_parts, utc_now
 
@@ -23,12 +26,14 @@ log = structlog.get_logger(__name__)
 RELEASE_SECONDS = 1.0
 
 
-async def run_daemon(settings: Settings, stop: asyncio.Event) -> None:
+async def run_daemon(settings: Settings, stop: asyncio.Event, reload: Reload | None = None) -> None:
     """Run until `stop`. Raises SchemaNewer, TaskEnded, SettingsError."""
     readiness = Readiness(settings, stop)
     metrics = Metrics()
+    manager = ServiceManager.of(os.environ)
     async with AsyncExitStack() as stack:
         await _serve(stack, metrics, readiness)
+        await stack.enter_async_context(manager.watching(readiness, stop))
         dsn = await stack.enter_async_context(database_url(settings))
         database = await open_database(dsn, stop)
         if database is None:
@@ -38,7 +43,8 @@ async def run_daemon(settings: Settings, stop: asyncio.Event) -> None:
         await apply_declared(parts, settings.connections, utc_now())
         readiness.parts = parts
         readiness.link = _link(settings)
-        await _work(parts, readiness.link, stop)
+        more = {"reload": reload.work(parts, manager)} if reload else {}
+        await _work(readiness, parts, more, stop)
 
 
 def _link(settings: Settings) -> BrokerLink | None:
@@ -58,12 +64,15 @@ async def _serve(stack: AsyncExitStack, metrics: Metrics, readiness: Readiness) 
     log.info("listening", url=f"http://{host}:{port}")
 
 
-async def _work(parts: Parts, link: BrokerLink | None, stop: asyncio.Event) -> None:
+async def _work(
+    readiness: Readiness, parts: Parts, more: Mapping[str, Work], stop: asyncio.Event
+) -> None:
     """The tasks, with the holds kept alive until the last of them has ended."""
-    holdings = Holdings(parts.database, parts.metrics)
+    link = readiness.link
+    readiness.holdings = holdings = Holdings(parts.database, parts.metrics)
     keeping = asyncio.create_task(holdings.run(), name="holdings")
     try:
-        tasks = daemon_tasks(parts, holdings, link)
+        tasks = {**daemon_tasks(parts, holdings, link), **more}
         tasks["holdings"] = holdings.watch(keeping)
         await supervise(tasks, stop)
     finally:

@@ -60,7 +60,9 @@ class Metrics:
             "poll_duration_seconds", "Duration of looks", "connection", "look", buckets=_LONG
         )
         self.last_successful_poll = self._gauge(
-            "last_successful_poll_timestamp_seconds", "End of the last good look", "connection"
+            "last_successful_poll_timestamp_seconds",
+            "End of the last good look, 0 before it",
+            "connection",
         )
         self.spartoo_calls = self._counter(
             "spartoo_calls", "Calls by result code", "connection", "service", "code"

@@ -195,7 +195,6 @@ class Poller:
             )
         tell = log.info if tally.news or returns.news else log.debug
         tell("looked", connection=look.connection, look=look.look, found=found, kept=kept)
-        self._metrics.last_successful_poll.labels(look.connection).set(now.timestamp())
 
     async def _throttled(self, look: ClaimedLook, error: Throttled) -> None:
         try:

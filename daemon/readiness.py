@@ -7,6 +7,7 @@ from aiohttp import web
 from adapters.postgres import migrate
 from adapters.postgres.errors import PostgresError
 from daemon.broker import BrokerLink
+from daemon.holdings import Holdings
 from daemon.settings import Settings
 from daemon.wiring import Parts
 
@@ -19,6 +20,16 @@ class Readiness:
         self.stop = stop  # set when the daemon stops: what streams ends then
         self.parts: Parts | None = None
         self.link: BrokerLink | None = None
+        self.holdings: Holdings | None = None
+
+    @property
+    def working(self) -> bool:
+        """True from the moment on when the schema is current and the tasks run, broker or not."""
+        return self.holdings is not None
+
+    def turning(self) -> bool:
+        """False when the daemon's work stands still: a restart is then its only remedy."""
+        return self.holdings is None or self.holdings.turning
 
     async def missing(self) -> list[str]:
         """One phrase for each thing that is missing; empty when ready."""

@@ -11,7 +11,7 @@ from daemon.readiness import READINESS, Readiness
 
 def web_app(metrics: Metrics, readiness: Readiness) -> web.Application:
     """Health and metrics, which answer from the first moment on, the API and the console."""
-    app = health_app(metrics, readiness.missing)
+    app = health_app(metrics, readiness.missing, readiness.turning)
     app[READINESS] = readiness
     app.add_subapp("/api/v1", api_app(readiness))
     app.router.add_route("*", "/api/{rest:.*}", unknown_path)

@@ -26,7 +26,7 @@ _SERVER_SETTINGS = {
     "plan_cache_mode": "force_custom_plan",  # one connection holds a million orders, another ten
     "statement_timeout": "30s",
     "lock_timeout": "15s",
-    "idle_in_transaction_session_timeout": "10s",  # a frozen process must not hold rows for long
+    "idle_in_transaction_session_timeout": "4s",  # as its holds: a frozen process gives its rows up
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",

@@ -123,3 +123,9 @@ async def state(conn: "Conn", *connections: ConnectionId) -> list[LookState]:
     """How the looks of these connections, without any of all, stand."""
     rows = await conn.fetch(_SQL["state"], list(connections))
     return [LookState(**{**row, "look": Look(row["look"])}) for row in rows]
+
+
+async def last_successes(conn: "Conn") -> dict[ConnectionId, datetime | None]:
+    """When each active connection was last looked at with success; None where it never was."""
+    rows = await conn.fetch(_SQL["last_successes"])
+    return {ConnectionId(row["connection"]): row["succeeded_at"] for row in rows}

@@ -12,6 +12,7 @@ from daemon.cli.output import note
 from daemon.demo import run_demo
 from daemon.logs import configure_logging
 from daemon.main import run_daemon
+from daemon.reload import Reload
 from daemon.supervisor import stop_on_signals
 
 _ACCOUNT = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,62})=([0-9A-Fa-f]{16})", re.ASCII)
@@ -29,12 +30,13 @@ async def run(invocation: Invocation) -> None:
 
     It brings the database's schema up to date, applies the connections of the settings file, polls
     Spartoo, carries out what was decided, publishes events and takes commands. Logs go to stderr.
+    SIGHUP reads connections, log level and log format again.
     """
     settings = invocation.settings()
     configure_logging(settings.log_format, settings.log_level)
     stop = asyncio.Event()
     stop_on_signals(stop)
-    await run_daemon(settings, stop)
+    await run_daemon(settings, stop, Reload(invocation.settings))
 
 
 async def demo(

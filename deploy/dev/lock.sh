@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Writes requirements.lock anew from pyproject.toml: pins and hashes, no index and no host.
+# Writes the locks anew from pyproject.toml: pins and hashes, no index and no host.
+# requirements.lock is for working on the project; ../runtime.lock and ../build.lock, with the same
+# pins, are what an installation needs and what its wheel is built with.
 # What is pinned already stays; delete the lock first to bring everything up to date.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -8,6 +10,13 @@ tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
 "$(deploy/dev/python.sh)" -m venv "$tools"
 "$tools/bin/python" -m pip install --quiet --disable-pip-version-check uv
-"$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-    --no-emit-index-url --no-header --no-annotate --extra embedded --group dev \
-    pyproject.toml -o deploy/dev/requirements.lock
+compile=("$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes
+    --no-emit-index-url --no-header --no-annotate)
+
+lock=deploy/dev/requirements.lock
+"${compile[@]}" --extra embedded --group dev pyproject.toml -o "$lock"
+"${compile[@]}" --constraint "$lock" pyproject.toml -o deploy/runtime.lock
+"$tools/bin/python" -c '
+import tomllib
+print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' |
+    "${compile[@]}" --constraint "$lock" - -o deploy/build.lock

@@ -1,19 +1,24 @@
 """A stop is never held up by a neighbour that does not answer, and leaves nothing running."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from aiohttp import web
+from pydantic import SecretStr
 
 from adapters.postgres import actions
 from adapters.postgres.database import Database
 from daemon.accounts import Accounts
+from daemon.declared import apply_declared
 from daemon.dispatcher import Dispatcher
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
-from daemon.wiring import open_database
+from daemon.settings import DeclaredConnection, load_settings
+from daemon.wiring import open_database, open_parts
 from statemachine.model import ConnectionId, OrderId
 from tests.fixtures.postgres import CIPHER, add_connection, eventually
 from tests.integration.spartoo_server import Spartoo, serve
@@ -100,3 +105,24 @@ async def test_a_cancelled_dispatcher_leaves_no_action_running(
     await asyncio.gather(working, keeping, return_exceptions=True)
     assert not holdings.actions_in_hand
     ended.set()
+
+
+async def test_replicas_that_start_at_once_agree_on_what_is_declared(
+    database_url: str, tmp_path: Path
+) -> None:
+    declared = [
+        DeclaredConnection(settings=settings(id=f"shop-{n}"), api_key=SecretStr(f"{n:016}"))
+        for n in range(10)
+    ]
+    given = load_settings(None, {"SPARTOO_SYNC_STATE_DIR": str(tmp_path)})
+
+    async def start() -> list[str]:
+        database = await Database.open(database_url)
+        try:
+            async with open_parts(given, database, Metrics()) as parts:
+                return await apply_declared(parts, declared, datetime.now(UTC))
+        finally:
+            await database.close()
+
+    added = sorted(itertools.chain(*await asyncio.gather(*(start() for _ in range(5)))))
+    assert added == sorted(connection.settings.id for connection in declared)

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "deploy/dev/requirements.lock"
+LOCKS = [LOCK, ROOT / "deploy/runtime.lock", ROOT / "deploy/build.lock"]
 TOP_LEVEL = {
     "daemon", "statemachine", "adapters", "deploy", "tests", "pyproject.toml", "README.md",
     "Makefile", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
@@ -45,8 +46,8 @@ def files() -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def locked() -> dict[str, str]:
-    pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", LOCK.read_text(), re.MULTILINE)
+def locked(lock: Path = LOCK) -> dict[str, str]:
+    pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock.read_text(), re.MULTILINE)
     return {canonicalize_name(name): version for name, version in pins}
 
 
@@ -66,14 +67,15 @@ def test_no_machine_paths(files: list[Path]) -> None:
     assert found == []
 
 
-def test_lock_names_no_index_and_no_host() -> None:
-    assert (
-        re.findall(r"https?:|file:|git\+|--(?:index|extra|find|trusted)\S*", LOCK.read_text()) == []
-    )
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_lock_names_no_index_and_no_host(lock: Path) -> None:
+    named = re.findall(r"https?:|file:|git\+|--(?:index|extra|find|trusted)\S*", lock.read_text())
+    assert named == []
 
 
-def test_every_locked_requirement_is_pinned_and_hashed() -> None:
-    joined = LOCK.read_text().replace("\\\n", " ")
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_every_locked_requirement_is_pinned_and_hashed(lock: Path) -> None:
+    joined = lock.read_text().replace("\\\n", " ")
     lines = [line for line in joined.splitlines() if line.strip()]
     wrong = [x for x in lines if not re.match(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", x)]
     assert lines
@@ -95,11 +97,26 @@ def test_lock_fits_the_declared_dependencies() -> None:
         assert requirement.specifier.contains(version, prereleases=True), requirement
 
 
+def test_what_is_installed_is_what_was_tested() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = {
+        ROOT / "deploy/runtime.lock": project["project"]["dependencies"],
+        ROOT / "deploy/build.lock": project["build-system"]["requires"],
+    }
+    for lock, requirements in wanted.items():
+        pins = locked(lock)
+        assert pins.items() <= locked().items()
+        names = {
+            canonicalize_name(requirement.name) for requirement in map(Requirement, requirements)
+        }
+        assert names <= pins.keys()
+
+
 def test_every_make_target_is_explained() -> None:
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony is not None
     listed = set(re.findall(r"make (\w+)\t", run("make", "--silent").stdout))
-    assert listed == set(phony[1].split()) - {"venv", "broker", "chromium"}
+    assert listed == set(phony[1].split()) - {"venv", "broker", "chromium", "checkers"}
 
 
 def test_demo_hands_its_time_over_as_an_option() -> None:
@@ -136,7 +153,7 @@ def test_no_broker_is_installed_where_one_is_given(tmp_path: Path, variable: str
     assert (given.returncode, given.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("script", ["deploy/dev", ".ci"])
+@pytest.mark.parametrize("script", ["deploy", "deploy/dev", ".ci"])
 def test_scripts_can_be_run_and_parse(script: str) -> None:
     scripts = [p for p in (ROOT / script).iterdir() if p.suffix == ".sh" or p.name == "run"]
     assert scripts

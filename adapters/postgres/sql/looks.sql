@@ -79,3 +79,10 @@ select
 from looks
 where cardinality($1::text[]) = 0 or connection = any ($1)
 order by connection, look
+
+-- name: last_successes
+-- When each active connection was last looked at with success; null where it never was.
+select c.id as connection, max(l.succeeded_at) as succeeded_at from connections as c
+left join looks as l on l.connection = c.id
+where c.active
+group by c.id

@@ -1,0 +1,114 @@
+"""Three daemons on one database and broker; the one that leads is killed and frozen in turn."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from adapters.spartoo.simulator.fault_kinds import Latency
+from adapters.spartoo.simulator.orders import SimulatedOrder
+from daemon.holdings import ROLES
+from tests.fixtures.checks import acceptances
+from tests.fixtures.daemon_process import Daemon
+from tests.fixtures.koongo import Asker, Consumer, asking
+from tests.fixtures.postgres import eventually
+from tests.fixtures.system import System
+
+TAKEN_OVER_SECONDS = 5
+# One more look, decided and published, with the machine busy. A process frozen in a transaction
+# holds its rows for 4 s; frozen while it prepares a statement, until the statement's limit, 30 s.
+SEEN_SECONDS = {"kill": TAKEN_OVER_SECONDS + 5, "freeze": 45}
+WAITING = 60
+HELD = ["order.new", "order.pending_manual"]
+
+
+async def holders(system: System) -> dict[str, int]:
+    """Role → process id of who has it now."""
+    rows = await system.rows(
+        "select role, split_part(holder, '-', -2)::int as pid from leases"
+        " where expires_at > clock_timestamp() and holder is not null"
+    )
+    return {row["role"]: row["pid"] for row in rows}
+
+
+async def relaying(system: System) -> Daemon:
+    """Who has the relay, once every role is taken."""
+
+    async def led() -> bool:
+        return (await holders(system)).keys() == {*ROLES}
+
+    await eventually(led)
+    relay = (await holders(system))["relay"]
+    (leader,) = (daemon for daemon in system.daemons if daemon.process.pid == relay)
+    return leader
+
+
+async def taken_over(system: System, gone: Daemon) -> None:
+    """Wait until others have every role."""
+
+    async def by_others() -> bool:
+        now = await holders(system)
+        return now.keys() == {*ROLES} and gone.process.pid not in now.values()
+
+    await eventually(by_others, TAKEN_OVER_SECONDS)
+
+
+@asynccontextmanager
+async def trade(
+    system: System, asker: Asker, waiting: list[SimulatedOrder]
+) -> AsyncIterator[list[SimulatedOrder]]:
+    """Customers order and a clerk accepts what waits, all the time; yields the new orders."""
+    placed: list[SimulatedOrder] = []
+
+    async def go_on() -> None:
+        for order in waiting:
+            placed.extend(system.place("auto", 2, kind="fine"))
+            command = {"command": "order.accept", "connection": "manual", "order_id": order.id}
+            await asker.publish(json.dumps(command | {"id": order.id}).encode(), reply=False)
+            await asyncio.sleep(0.2)
+
+    trading = asyncio.create_task(go_on())
+    try:
+        yield placed
+        await trading
+    finally:
+        trading.cancel()
+
+
+@pytest.mark.timeout(240)
+async def test_three_replicas_take_over_from_each_other(system: System, consumer: Consumer) -> None:
+    system.connect("auto", auto_accept=True)
+    system.connect("manual")
+    await system.fill_catalogue(100_000)
+    system.misbehave(Latency(kind="latency", seconds=0.05, jitter=0.1))
+    waiting = system.place("manual", WAITING, kind="fine")
+    for daemon in [await system.launch() for _ in range(3)]:
+        await daemon.wait_ready()
+    await system.reaches({order.id: "pending_manual" for order in waiting})
+    assert system.amqp_url is not None
+    async with asking(system.amqp_url) as asker, trade(system, asker, waiting) as placed:
+        for blow in ("kill", "freeze", "kill"):
+            leader = await relaying(system)
+            if blow == "kill":
+                await leader.kill()
+            else:
+                leader.freeze()
+            (sign,) = system.place("auto", 1, kind="fine")
+            placed.append(sign)
+            await taken_over(system, leader)
+            await consumer.has(sign.id, "order.new", seconds=SEEN_SECONDS[blow])
+            if blow == "freeze":
+                leader.thaw()
+            else:
+                await system.launch()
+    auto = {order.id: ["order.new", "order.accepted", "order.synced"] for order in placed}
+    asked = {order.id: [*HELD, "order.accepted", "order.synced"] for order in waiting}
+    wanted = dict.fromkeys([*auto, *asked], "synced")
+    await system.reaches(wanted, 60)
+    await system.check(consumer)
+    assert acceptances(system.simulator) == wanted.keys()
+    assert {order_id: consumer.types(order_id) for order_id in wanted} == auto | asked
+    left = [daemon for daemon in system.daemons if daemon.running]
+    assert [await (await daemon.wait_ready()).terminate() for daemon in left] == [0, 0, 0]
