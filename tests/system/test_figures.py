@@ -1,7 +1,9 @@
 """How much memory, how many writes, how soon: figures, with bounds only a fault can pass."""
 
+import asyncio
 import logging
 import statistics
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,8 +13,11 @@ import pytest
 
 from adapters.spartoo.simulator.catalog import VARIANTS
 from adapters.spartoo.simulator.factory import catalog_line
-from tests.fixtures.checks import acceptances
-from tests.fixtures.koongo import Asker, Consumer
+from adapters.spartoo.simulator.fault_kinds import Latency
+from adapters.spartoo.simulator.orders import SimulatedOrder, Status
+from daemon.dispatcher import PER_CONNECTION
+from tests.fixtures.checks import CHANGE_ORDER, acceptances
+from tests.fixtures.koongo import Asker, Consumer, asking
 from tests.fixtures.postgres import eventually
 from tests.fixtures.system import System
 
@@ -126,3 +131,67 @@ async def has_acceptance(system: System, order_id: str) -> bool:
 def accepted_at(system: System, order_id: str) -> datetime:
     (call,) = system.simulator.ledger.changes(order_id)
     return call.at
+
+
+@pytest.mark.timeout(600)
+async def test_a_burst_of_shipments_goes_as_fast_as_spartoo_answers(
+    system: System, amqp_url: str, record_property: Callable[[str, object], None]
+) -> None:
+    """So many at once for each connection and no more; order per order what was asked last."""
+    count, seconds, names = 1_000, 0.05, ("manual", "other")
+    orders = []
+    for name in names:
+        system.connect(name, poll_interval=3600, open_look_interval=3600)
+        orders += system.place(name, count // len(names), status=Status.IN_PREPARATION)
+    daemon = await system.run()
+    await count_reaches(system, "synced", count, 120)
+    system.misbehave(Latency(kind="latency", seconds=seconds, service=CHANGE_ORDER))
+    started = time.monotonic()
+    corrected = [order for order in orders if order.number % 10 == 0]
+    async with asking(amqp_url) as asker:
+        for number, those in ((1, orders), (2, corrected)):
+            for start in range(0, len(those), 500):
+                await asyncio.gather(
+                    *(ship(asker, order, number) for order in those[start : start + 500])
+                )
+    await count_reaches(system, "shipped", count, 300)
+    took, least = time.monotonic() - started, count / len(names) * seconds / PER_CONNECTION
+    peak = daemon.peak_rss() // MEGABYTE
+    record_property("seconds", took)
+    record_property("peak_megabytes", peak)
+    log.info("%s shipped in %.0f s, %.0f s at least; peak %s MB", count, took, least, peak)
+    await system.check()
+    calls = [call for call in system.simulator.ledger.after(0) if call.service == CHANGE_ORDER]
+    assert len(calls) == count
+    for name in names:
+        at = [call.at for call in calls if call.account == name]
+        windows = [b - a for a, b in zip(at, at[PER_CONNECTION:], strict=False)]
+        assert min(windows).total_seconds() > seconds * 0.9, "more at once than a connection may"
+    recorded = {
+        row["order_id"]: row["number"]
+        for row in await system.rows(
+            "select order_id, shipments -> 0 ->> 'tracking_number' as number from orders"
+        )
+    }
+    assert recorded == {o.id: f"{2 if o.number % 10 == 0 else 1}-{o.id}" for o in orders}
+    assert peak < 200
+
+
+async def count_reaches(system: System, state: str, count: int, seconds: float) -> None:
+    """Wait, asking little, until so many orders are in that state."""
+    connection = await asyncpg.connect(system.dsn)
+
+    async def reached() -> bool:
+        found = await connection.fetchval("select count(*) from orders where state = $1", state)
+        await asyncio.sleep(0.2)
+        return bool(found == count)
+
+    try:
+        await eventually(reached, seconds)
+    finally:
+        await connection.close()
+
+
+async def ship(asker: Asker, order: SimulatedOrder, number: int) -> None:
+    fields = {"connection": order.account, "order_id": order.id, "shipping_service": "DPD"}
+    await asker.tell("order.ship", tracking_number=f"{number}-{order.id}", **fields)

@@ -1,13 +1,16 @@
 """Orders of every kind from the marketplace to Koongo, decided as the settings say."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 from adapters.spartoo.simulator.catalog import VARIANTS
 from adapters.spartoo.simulator.factory import catalog_line, unknown_line
 from adapters.spartoo.simulator.orders import Status
 from tests.fixtures.checks import acceptances
 from tests.fixtures.koongo import Consumer
+from tests.fixtures.postgres import eventually
 from tests.fixtures.system import System
 
 STOCK = 1000
@@ -80,6 +83,27 @@ async def test_two_orders_never_share_the_last_unit(system: System, consumer: Co
     await system.check(consumer)
     moves = [m.body["data"]["available"] for m in consumer.of_type("stock.changed")]
     assert moves[-3:] == [2, 1, 0]
+
+
+async def test_two_replicas_sell_the_last_units_once(system: System, consumer: Consumer) -> None:
+    """Orders of two connections to one catalogue, stored at once, want what is left of it."""
+    names = ("auto", "other")
+    for name in names:
+        system.connect(name, auto_accept=True)
+    await system.fill_catalogue(7)
+    for _ in range(2):
+        await system.run()
+    orders = [system.place(name, 40, lines=[catalog_line(VARIANT, 1)]) for name in names]
+
+    async def decided() -> bool:
+        states = Counter((await system.states()).values())
+        return states == {"synced": 7, "pending_manual": 73}
+
+    await eventually(decided, 60)
+    await system.check(consumer)
+    assert len(acceptances(system.simulator)) == 7
+    accepted = [o for o in chain(*orders) if o.status is Status.IN_PREPARATION]
+    assert len(accepted) == 7
 
 
 async def test_what_happens_in_the_back_office_is_followed_step_by_step(

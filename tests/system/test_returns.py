@@ -1,6 +1,7 @@
 """Returns from the customer's request to the refund, decided here or in the back office."""
 
 from base64 import b64encode
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,23 @@ async def test_a_return_is_refused_and_accepted_in_the_back_office(
     returned.status = ReturnStatus.ACCEPTED
     await consumer.has(returned.id, REQUESTED, "return.refused", "return.accepted")
     await running.check(consumer)
+
+
+async def test_returns_from_before_sync_from_are_left_alone(
+    system: System, consumer: Consumer
+) -> None:
+    now = datetime.now(UTC)
+    since = (now - timedelta(days=3)).date().isoformat()
+    system.connect("manual", open_look_interval=1, sync_from=since)
+    (order,) = system.place("manual", at=now - timedelta(days=2))
+    ask_back = system.simulator.world.create_return
+    old = ask_back(order, ReturnWishes(), now - timedelta(days=5))
+    new = ask_back(order, ReturnWishes(), now - timedelta(days=1))
+    await system.run()
+    await consumer.has(new.id, REQUESTED)
+    rows = await system.rows("select return_id from returns")
+    assert [row["return_id"] for row in rows] == [new.id]
+    assert not consumer.types(old.id)
 
 
 async def test_labels_by_link_and_by_file(
