@@ -9,6 +9,7 @@ from adapters.postgres.codec import dump
 from adapters.postgres.events import notify
 from adapters.postgres.paging import Page, decode, page_of
 from adapters.postgres.queries import load
+from adapters.postgres.words import name_query
 from statemachine.model import CatalogId, ConnectionId, OrderId, Product, ProductId
 from statemachine.stock import Reservation
 
@@ -85,26 +86,27 @@ async def page(
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Product]:
-    """Products by id; `text`: start of an id or name, a SKU, an EAN. Raises BadCursor.
+    """Products by id; `text`: start of an id, a SKU, an EAN, words of a name from their beginning.
 
-    Of names that begin so the first 1,000 count.
+    Raises BadCursor.
     """
     (after,) = decode(cursor, str)
-    if text is None:
+    if text is None or not text.strip():
         found = await conn.fetch(_SQL["page"], catalog, after, limit + 1)
     else:
-        found = await conn.fetch(_SQL["search"], catalog, text, after, limit + 1)
+        wanted = (text.strip(), name_query(text))
+        found = await conn.fetch(_SQL["search"], catalog, after, limit + 1, *wanted)
     return page_of([rows.product(row) for row in found], limit, lambda product: (product.id,))
-
-
-async def catalogs(conn: "Conn") -> list[CatalogId]:
-    """Every catalogue that holds products or that a connection names."""
-    return [row["catalog"] for row in await conn.fetch(_SQL["catalogs"])]
 
 
 async def age(conn: "Conn") -> dict[CatalogId, datetime | None]:
     """The newest moment each catalogue's stock speaks of."""
     return {row["catalog"]: row["as_of"] for row in await conn.fetch(_SQL["age"])}
+
+
+async def catalogs(conn: "Conn") -> list[CatalogId]:
+    """Every catalogue that holds products or that a connection names."""
+    return [row["catalog"] for row in await conn.fetch(_SQL["catalogs"])]
 
 
 async def take_changes(tx: "Tx", limit: int) -> list[tuple[CatalogId, ProductId]]:

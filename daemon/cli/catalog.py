@@ -46,7 +46,7 @@ async def show_products(
         str | None, typer.Argument(help="Id of one product; without it, all of them.")
     ] = None,
     text: Annotated[
-        str | None, typer.Option(help="Start of an id or a name, a SKU, or an EAN.")
+        str | None, typer.Option(help="Start of an id, a SKU, an EAN, or words of a name.")
     ] = None,
     catalog: CatalogName = "default",
     limit: Limit = 50,

@@ -76,49 +76,51 @@ order by id
 limit $3
 
 -- name: search
--- Products by id; text is the start of an id or of the name, a stock keeping unit or an article
--- number: each from its own index, of the names no more than 1,000.
-with found as (
+-- As page, of products meant by a text: the start of an id, a stock keeping unit, an article number
+-- or words of the name. Few matches are sorted; where there are many, the products are tried by id.
+with matching as materialized (
+    select id from products
+    where
+        catalog = $1 and id > coalesce($2::text, '')
+        and (
+            starts_with(id, $4) or sku = $4 or ean = $4
+            or to_tsvector('simple', name) @@ $5::text::tsquery
+        )
+    limit 5001
+), size as materialized (
+    select count(*) <= 5000 as few from matching
+), keys as (
+    (
+        select id from matching
+        where (select few from size)
+        order by id
+        limit $3
+    )
+    union all
     (
         select id from products
-        where catalog = $1 and id > coalesce($3::text, '') and starts_with(id, $2)
+        where
+            not (select few from size)
+            and catalog = $1 and id > coalesce($2::text, '')
+            and (
+                starts_with(id, $4) or sku = $4 or ean = $4
+                or to_tsvector('simple', name) @@ $5::text::tsquery
+            )
         order by id
-        limit $4
-    )
-    union
-    (
-        select id from products
-        where catalog = $1 and id > coalesce($3::text, '') and sku = $2
-        order by id
-        limit $4
-    )
-    union
-    (
-        select id from products
-        where catalog = $1 and id > coalesce($3::text, '') and ean = $2
-        order by id
-        limit $4
-    )
-    union
-    (
-        select id from (
-            select id from products
-            where catalog = $1 and starts_with(lower(name) collate "C", lower($2))
-            order by lower(name) collate "C"
-            limit 1000
-        ) as named
-        where id > coalesce($3::text, '')
-        order by id
-        limit $4
+        limit $3
     )
 )
 select
     p.catalog, p.id, p.sku, p.ean, p.name, p.stock, p.as_of, p.reserved, p.price_final_incl_tax,
     p.price_original_incl_tax, p.currency, p.attributes
-from found
-join products as p on p.catalog = $1 and p.id = found.id
+from products as p
+join keys on p.catalog = $1 and p.id = keys.id
 order by p.id
-limit $4
+
+-- name: age
+-- The newest moment each catalogue's stock speaks of.
+select catalog, max(as_of) as as_of from products
+group by catalog
 
 -- name: catalogs
 -- Those that hold products, each found by one step in the index, and those connections name.
@@ -138,11 +140,6 @@ select catalog from holding where catalog is not null
 union
 select settings ->> 'catalog' from connections
 order by 1
-
--- name: age
--- The newest moment each catalogue's stock speaks of.
-select catalog, max(as_of) as as_of from products
-group by catalog
 
 -- name: take_changes
 -- Oldest first; two replicas never take the same.

@@ -209,8 +209,7 @@ create table products (
 ) with (fillfactor = 80);
 create index products_sku on products (catalog, sku) where sku is not null;
 create index products_ean on products (catalog, ean) where ean is not null;
-create index products_name on products (catalog, lower(name) collate "C")
-    where name is not null;
+create index products_name on products using gin (to_tsvector('simple', name));
 create index products_attributes on products using gin (attributes jsonb_path_ops);
 
 create table imports ( -- catalogue files that were uploaded

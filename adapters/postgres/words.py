@@ -1,0 +1,73 @@
+"""The words an order is found by: folded, so that case, accents and punctuation do not matter.
+
+`words` of an order are kept in `order_search`; `query` is what a person typed, as PostgreSQL's
+tsquery. A word begins with what was typed once that is three characters long; references, store
+order ids and an e-mail address's domain are found whole, as they are; an address from its beginning
+once an @ was typed.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from statemachine.model import ConnectionId, Order
+
+PREFIX_LENGTH = 3  # shorter beginnings would match a large part of all orders
+_LONGEST = 100  # characters of a word that are compared
+_MOST = 1000  # words of one order
+_WORD = re.compile(r"\w+")
+
+
+def fold(text: str) -> str:
+    """Lower case, without accents, each run of white space one space."""
+    plain = unicodedata.normalize("NFKD", text).casefold().replace("\0", "")
+    return " ".join("".join(c for c in plain if not unicodedata.combining(c)).split())
+
+
+def order_words(order: Order, identifiers: Iterable[str]) -> list[str]:
+    """Everything one order is found by, and the mark of its connection."""
+    customer = order.facts.customer
+    names = fold(f"{customer.first_name} {customer.last_name} {customer.company}")
+    email = fold(customer.email)
+    whole = (order.id, order.store_order_id or "", *identifiers, email.partition("@")[2])
+    ids = filter(None, (fold(text)[:_LONGEST] for text in whole))
+    found = dict.fromkeys((*_split(names), *ids, *((_email(email),) if email else ())))
+    return [mark(order.connection), *list(found)[:_MOST]]
+
+
+def mark(connection: ConnectionId) -> str:
+    """A word no text folds to, so that the index knows whose an order is."""
+    return f"@{connection}"
+
+
+def _email(folded: str) -> str:
+    """Kept apart: where every customer has one, the beginnings of names would match too many."""
+    return f"email:{folded}"[:_LONGEST]
+
+
+def query(text: str, connection: ConnectionId | None) -> str:
+    """A tsquery: all the words begun, or the whole as it is; of one connection, or of any."""
+    whole = fold(text)[:_LONGEST]
+    begun = _quoted(_email(whole)) + ":*" if "@" in whole else _begun(_split(whole))
+    exact = "" if begun == f"{_quoted(whole)}:*" else _quoted(whole)
+    either = " | ".join(filter(None, (exact, begun)))
+    return f"({either}) & {_quoted(mark(connection))}" if connection else either
+
+
+def name_query(text: str) -> str:
+    """A tsquery on a product's name: all the words begun."""
+    return _begun(_split(text.casefold().replace("\0", "")))
+
+
+def _begun(words: Iterable[str]) -> str:
+    return " & ".join(_quoted(w) + (":*" if len(w) >= PREFIX_LENGTH else "") for w in words)
+
+
+def _split(folded: str) -> list[str]:
+    return [word[:_LONGEST] for word in _WORD.findall(folded.replace("_", " "))]
+
+
+def _quoted(word: str) -> str:
+    """A lexeme in a tsquery, whatever characters it has."""
+    escaped = word.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"
