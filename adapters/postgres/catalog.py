@@ -99,14 +99,14 @@ async def page(
     return page_of([rows.product(row) for row in found], limit, lambda product: (product.id,))
 
 
-async def catalogs(conn: "Conn") -> list[CatalogId]:
-    """Every catalogue that holds products or that a connection names."""
-    return [row["catalog"] for row in await conn.fetch(_SQL["catalogs"])]
-
-
 async def age(conn: "Conn") -> dict[CatalogId, datetime | None]:
     """The newest moment each catalogue's stock speaks of."""
     return {row["catalog"]: row["as_of"] for row in await conn.fetch(_SQL["age"])}
+
+
+async def catalogs(conn: "Conn") -> list[CatalogId]:
+    """Every catalogue that holds products or that a connection names."""
+    return [row["catalog"] for row in await conn.fetch(_SQL["catalogs"])]
 
 
 async def take_changes(tx: "Tx", limit: int) -> list[tuple[CatalogId, ProductId]]:

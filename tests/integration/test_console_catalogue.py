@@ -41,7 +41,7 @@ def shown(page: Page) -> list[str]:
     return [link.text_content() for link in page.find("//tbody/tr/td[1]/a")]
 
 
-async def test_products_are_found_by_id_sku_ean_and_start_of_the_name(
+async def test_products_are_found_by_id_sku_ean_and_words_of_the_name(
     merchant: Merchant, db: Database
 ) -> None:
     assert "No products in default" in (await merchant.get("/catalogue")).said
@@ -56,9 +56,9 @@ async def test_products_are_found_by_id_sku_ean_and_start_of_the_name(
         ("98_", ["98_38", "98_39"]),
         ("BOOT-39", ["98_39"]),
         ("2000000000015", ["98_38"]),
-        ("élodie", ["98_38", "98_39"]),
-        ("bruine 100%", ["a/b c"]),
-        ("boots", []),
+        ("boots élod", ["98_38", "98_39"]),
+        ("bruine 100", ["a/b c"]),
+        ("oots", []),
         ("%", []),
     ):
         page = await merchant.get(f"/catalogue?q={quote(text)}")
