@@ -86,7 +86,7 @@ async def page(
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Product]:
-    """Products by id; `text`: start of an id, a SKU, an EAN, words of a name from their beginning.
+    """Products by id; `text`: start of an id, a SKU, an EAN, words of a name, the last begun.
 
     Raises BadCursor.
     """

@@ -147,9 +147,9 @@ async def page(
 ) -> Page[Order]:
     """Orders placed from `since` to before `until`, newest first.
 
-    `text` is an order id, a store order id or a reference, or words of the customer's name, company
-    or e-mail address, each from its beginning, whatever case and accents. `attention`: with a
-    problem. Raises BadCursor.
+    `text` is the start of an order id, a store order id, a reference, or words of the customer's
+    name, company or e-mail address, whatever case and accents; the last may be begun.
+    `attention`: with a problem. Raises BadCursor.
     """
     after = decode(cursor, paging.moment, paging.text, paging.text)
     wanted = (connection, state, since, until, attention, *after, limit + 1)

@@ -1,14 +1,14 @@
 """The words an order is found by: folded, so that case, accents and punctuation do not matter.
 
 `words` of an order are kept in `order_search`; `query` is what a person typed, as PostgreSQL's
-tsquery. A word begins with what was typed once that is three characters long; references, store
-order ids and an e-mail address's domain are found whole, as they are; an address from its beginning
-once an @ was typed.
+tsquery. The last word typed may be the beginning of one once it is three characters long, those
+before it are whole. References, store order ids and an e-mail address's domain are found whole, as
+they are; an address from its beginning once an @ was typed.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from statemachine.model import ConnectionId, Order
 
@@ -46,7 +46,7 @@ def _email(folded: str) -> str:
 
 
 def query(text: str, connection: ConnectionId | None) -> str:
-    """A tsquery: all the words begun, or the whole as it is; of one connection, or of any."""
+    """A tsquery: all the words, the last begun, or the whole; of one connection, or of any."""
     whole = fold(text)[:_LONGEST]
     begun = _quoted(_email(whole)) + ":*" if "@" in whole else _begun(_split(whole))
     exact = "" if begun == f"{_quoted(whole)}:*" else _quoted(whole)
@@ -55,12 +55,16 @@ def query(text: str, connection: ConnectionId | None) -> str:
 
 
 def name_query(text: str) -> str:
-    """A tsquery on a product's name: all the words begun."""
+    """A tsquery on a product's name: all the words, the last begun."""
     return _begun(_split(text.casefold().replace("\0", "")))
 
 
-def _begun(words: Iterable[str]) -> str:
-    return " & ".join(_quoted(w) + (":*" if len(w) >= PREFIX_LENGTH else "") for w in words)
+def _begun(words: Sequence[str]) -> str:
+    """All of the words, the last of them perhaps not typed to its end."""
+    quoted = [_quoted(word) for word in words]
+    if words and len(words[-1]) >= PREFIX_LENGTH:
+        quoted[-1] += ":*"
+    return " & ".join(quoted)
 
 
 def _split(folded: str) -> list[str]:

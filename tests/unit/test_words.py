@@ -51,18 +51,20 @@ def test_words_are_bounded() -> None:
         ("a.fr", None, "'a.fr' | 'a' & 'fr'"),
         ("98_38", None, "'98_38' | '98' & '38'"),
         ("li wei", FR, "('li wei' | 'li' & 'wei':*) & '@shoes-fr'"),
+        ("zoe dup", None, "'zoe dup' | 'zoe' & 'dup':*"),
         ("!!!", None, "'!!!'"),
         ("a'b\\c", None, "'a''b\\\\c' | 'a' & 'b' & 'c'"),
     ],
 )
-def test_a_query_begins_words_of_three_letters(
+def test_the_last_word_of_a_query_may_be_a_beginning(
     text: str, connection: ConnectionId | None, wanted: str
 ) -> None:
     assert query(text, connection) == wanted
 
 
 def test_a_products_name_is_found_by_the_beginnings_of_its_words() -> None:
-    assert name_query("Derby, noir 38") == "'derby':* & 'noir':* & '38'"
+    assert name_query("Derby, noir 38") == "'derby' & 'noir' & '38'"
+    assert name_query("Derby noi") == "'derby' & 'noi':*"
     assert name_query("…") == ""
 
 

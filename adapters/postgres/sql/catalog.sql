@@ -136,6 +136,11 @@ union
 select settings ->> 'catalog' from connections
 order by 1
 
+-- name: age
+-- The newest moment each catalogue's stock speaks of.
+select catalog, max(as_of) as as_of from products
+group by catalog
+
 -- name: take_changes
 -- Oldest first; two replicas never take the same.
 delete from product_changes

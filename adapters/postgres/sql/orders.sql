@@ -148,12 +148,42 @@ join (
 order by r.purchased_at desc, r.order_id, r.connection
 
 -- name: search
--- As page, of orders with these words. Few matches are sorted; where there are many, the newest
--- orders are tried one by one until the page is full.
-with matching as materialized (
+-- As page, of orders with these words. A word that many have fills the page from the newest orders;
+-- of a rare one, all are found and sorted; else the orders are tried one by one until it is full.
+with newest as materialized (
+    select order_id, connection, purchased_at from orders
+    where
+        ($1::text is null or connection = $1)
+        and ($2::text is null or state = $2)
+        and ($5::boolean is null or (problem is not null) = $5)
+        and purchased_at >= coalesce($3::timestamptz, '-infinity')
+        and purchased_at < coalesce($4::timestamptz, 'infinity')
+        and purchased_at <= coalesce($6::timestamptz, 'infinity')
+        and (
+            purchased_at < coalesce($6::timestamptz, 'infinity')
+            or (order_id, connection) > ($7::text, $8::text)
+        )
+    order by purchased_at desc, order_id, connection
+    limit 1000
+), recent as materialized (
+    select n.order_id, n.connection from newest as n
+    cross join lateral (
+        select from order_search as s
+        where
+            s.order_id = n.order_id and s.connection = n.connection
+            and s.words @@ $10::text::tsquery
+        offset 0 -- each order by itself
+    ) as s
+    order by n.purchased_at desc, n.order_id, n.connection
+    limit $9
+), first as materialized (
+    select
+        (select count(*) from recent) >= $9 or (select count(*) from newest) < 1000 as enough
+), matching as materialized (
     select order_id, connection, purchased_at from order_search
     where
-        words @@ $10::text::tsquery
+        not (select enough from first)
+        and words @@ $10::text::tsquery
         and ($1::text is null or connection = $1)
         and purchased_at >= coalesce($3::timestamptz, '-infinity')
         and purchased_at < coalesce($4::timestamptz, 'infinity')
@@ -166,6 +196,9 @@ with matching as materialized (
 ), size as materialized (
     select count(*) <= 5000 as few from matching
 ), keys as (
+    select order_id, connection from recent
+    where (select enough from first)
+    union all
     (
         select m.order_id, m.connection from matching as m
         where

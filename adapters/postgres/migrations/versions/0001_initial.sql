@@ -73,7 +73,7 @@ create table order_search ( -- customers' names among the words: goes with its o
     primary key (order_id, connection)
 ) with (fillfactor = 95);
 create index order_search_words on order_search using gin (words)
-    with (gin_pending_list_limit = 512);
+    with (gin_pending_list_limit = 2048);
 
 create index order_search_purchased on order_search using brin (purchased_at)
     with (pages_per_range = 16, autosummarize = on);
