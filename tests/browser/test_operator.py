@@ -1,9 +1,10 @@
 """What an operator does all day, in a real browser against the whole system."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from adapters.spartoo.simulator.catalog import VARIANTS
 from adapters.spartoo.simulator.factory import catalog_line
@@ -26,6 +27,17 @@ async def started(system: System, **settings: str) -> str:
 
 def row_of(page: Page, order: SimulatedOrder) -> Locator:
     return page.locator(f'tr[data-key="manual/{order.id}"]')
+
+
+def while_the_list_is_replaced(page: Page, url: str) -> Callable[[Route], Awaitable[None]]:
+    """Let a request go on only once the page has shown its list anew."""
+
+    async def hold(route: Route) -> None:
+        async with page.expect_response(f"{url}/orders"):
+            await page.evaluate("document.dispatchEvent(new CustomEvent('console:orders'))")
+        await route.continue_()
+
+    return hold
 
 
 async def test_only_who_knows_the_password_gets_in_until_they_leave(
@@ -70,6 +82,7 @@ async def test_orders_are_accepted_refused_and_shipped_by_keyboard_as_they_come(
     first = page.locator("#rows tr").first
     key = await first.get_attribute("data-key")
     assert key is not None
+    await page.route("**/orders/bulk", while_the_list_is_replaced(page, url), times=1)
     await page.keyboard.press("j")
     await page.keyboard.press("a")
     await expect(page.locator("#report")).to_contain_text("1 order: Spartoo is told to accept it.")

@@ -16,8 +16,8 @@
       row.classList.toggle("chosen", selected);
       row.classList.toggle("cursor", row.dataset.key === cursor);
     }
+    document.getElementById("bulk").hidden = !here.length;
     const all = document.getElementById("all");
-    if (!all) return;
     all.hidden = false;
     all.checked = here.length > 0 && here.every((row) => chosen.has(row.dataset.key));
     all.indeterminate = !all.checked && here.some((row) => chosen.has(row.dataset.key));
