@@ -1,4 +1,4 @@
-"""Settings: environment over TOML file over defaults, checked whole before anything starts.
+"""Settings: environment over TOML file over systemd credentials over defaults, checked whole.
 
 Values of secrets and of URLs (they may hold passwords) are never shown.
 """
@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -30,6 +30,7 @@ from daemon.settings_sources import (
     PREFIX,
     Given,
     SettingsError,
+    from_credentials,
     from_document,
     from_environment,
     problem,
@@ -152,12 +153,14 @@ def load_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
     """Read and check every setting; raises SettingsError.
 
     `config` goes before SPARTOO_SYNC_CONFIG. Empty variables count as not set. Paths in the
-    TOML file are relative to its folder.
+    TOML file are relative to its folder. A secret that neither gives is taken from the file of
+    its name in $CREDENTIALS_DIRECTORY, where systemd puts what LoadCredential= names.
     """
     path = config or (Path(environ[_CONFIG]) if environ.get(_CONFIG) else None)
     document = read_document(path) if path else {}
     tables = Given("connections", document.pop("connections", []), path)
     reading = _Reading()
+    _take(reading, from_credentials(environ, _SECRET))
     if path:
         _take(reading, from_document(document, path))
     _take(reading, from_environment(environ, {_CONFIG, *key_variables(tables)}))
@@ -179,7 +182,7 @@ def _take(reading: _Reading, layer: Iterable[tuple[str, Given]]) -> None:
         elif key in taken:
             reading.faults.append(given.fault(f"set this or {taken[key].name}, not both"))
         else:
-            taken[key] = given
+            taken[key] = replace(given, names_file=key != written)
     reading.found |= taken
 
 
@@ -201,7 +204,7 @@ def _validated(
 
 
 def _value(key: str, given: Given) -> Any:
-    if key in _SECRET and given.name.lower().endswith("_file"):
+    if given.names_file:
         return given.file_content()
     return given.path() if key == "state_dir" else given.value
 

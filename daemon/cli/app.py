@@ -15,6 +15,7 @@ from daemon.cli.database import group as database
 from daemon.cli.diagram import register as register_diagram
 from daemon.cli.events import group as events
 from daemon.cli.failures import INTERRUPTED, REFUSED, failure_of
+from daemon.cli.keys import group as keys
 from daemon.cli.orders import group as orders
 from daemon.cli.output import print_error
 from daemon.cli.process import register as register_processes
@@ -29,7 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (connections, orders, returns, catalog, events, quarantine, database):
+for _group in (connections, orders, returns, catalog, events, quarantine, keys, database):
     app.add_typer(_group)
 for _register in (register_processes, register_sync, register_diagram):
     _register(app)
