@@ -11,6 +11,7 @@ from aiohttp import web
 from daemon.broker import BrokerLink
 from daemon.declared import apply_declared
 from daemon.holdings import Holdings
+from daemon.http_tls import http_tls
 from daemon.metrics import Metrics
 from daemon.readiness import Readiness
 from daemon.settings import Settings
@@ -28,7 +29,7 @@ async def run_daemon(settings: Settings, stop: asyncio.Event) -> None:
     readiness = Readiness(settings)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        await _serve(stack, metrics, readiness)
+        await _serve(stack, metrics, readiness, stop)
         dsn = await stack.enter_async_context(database_url(settings))
         database = await open_database(dsn, stop)
         if database is None:
@@ -47,15 +48,22 @@ def _link(settings: Settings) -> BrokerLink | None:
     return BrokerLink(settings.amqp_url.get_secret_value())
 
 
-async def _serve(stack: AsyncExitStack, metrics: Metrics, readiness: Readiness) -> None:
+async def _serve(
+    stack: AsyncExitStack, metrics: Metrics, readiness: Readiness, stop: asyncio.Event
+) -> None:
     """Health and metrics from the first moment on, also while the database is awaited."""
     runner = web.AppRunner(web_app(metrics, readiness), access_log=None, shutdown_timeout=2)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     settings = readiness.settings
-    await web.TCPSite(runner, settings.http_host, settings.http_port).start()
+    tls = http_tls(settings)
+    context = tls.context if tls else None
+    await web.TCPSite(runner, settings.http_host, settings.http_port, ssl_context=context).start()
+    if tls is not None:
+        renewing = asyncio.create_task(tls.run(stop), name="certificate")
+        stack.callback(renewing.cancel)
     host, port = runner.addresses[0][:2]
-    log.info("listening", url=f"http://{host}:{port}")
+    log.info("listening", url=f"{'https' if tls else 'http'}://{host}:{port}")
 
 
 async def _work(parts: Parts, link: BrokerLink | None, stop: asyncio.Event) -> None:

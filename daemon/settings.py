@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet, MultiFernet
 from pydantic import (
@@ -23,7 +24,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from daemon.settings_connections import DeclaredConnection, declared_connections, key_variables
 from daemon.settings_sources import (
@@ -50,17 +51,25 @@ __all__ = [
 
 _CONFIG = PREFIX + "CONFIG"
 _SECRET = frozenset({"database_url", "amqp_url", "http_token", "secret_key"})
+_PATHS = frozenset({"state_dir", "http_tls_cert", "http_tls_key"})
 _FERNET_KEYS = "must be 32 bytes in URL-safe base64 (a Fernet key), or several between commas"
 
 
 def _url(*schemes: str) -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
         scheme, _, rest = value.get_secret_value().partition("://")
-        if scheme not in schemes or not rest:
+        if scheme not in schemes or not rest or not _can_be_split(value.get_secret_value()):
             raise ValueError("must be a URL like " + " or ".join(f"{s}://…" for s in schemes))
         return value
 
     return AfterValidator(check)
+
+
+def _can_be_split(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0  # reading it checks it
+    except ValueError:
+        return False
 
 
 def _multi_fernet(keys: SecretStr) -> MultiFernet:
@@ -105,6 +114,12 @@ class Settings(BaseModel):
     http_token: Annotated[SecretStr, Field(min_length=1)] | None = Field(
         None, description="Bearer token and console password"
     )
+    http_tls_cert: Path | None = Field(
+        None, description="PEM file with the certificate and its chain (none: plain HTTP)"
+    )
+    http_tls_key: Path | None = Field(
+        None, description="PEM file with its key (none: in the certificate's file)"
+    )
     secret_key: Annotated[SecretStr, AfterValidator(_fernet_keys)] | None = Field(
         None, description="Encrypts API keys at rest (none: made in the state directory)"
     )
@@ -123,6 +138,12 @@ class Settings(BaseModel):
             raise ValueError(
                 f"not a loopback address: set {PREFIX}HTTP_TOKEN too, or listen on 127.0.0.1"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _key_with_its_certificate(self) -> Self:
+        if self.http_tls_key is not None and self.http_tls_cert is None:
+            raise PydanticCustomError("http_tls_key", f"set {PREFIX}HTTP_TLS_CERT too")
         return self
 
 
@@ -206,11 +227,12 @@ def _validated(
 def _value(key: str, given: Given) -> Any:
     if given.names_file:
         return given.file_content()
-    return given.path() if key == "state_dir" else given.value
+    return given.path() if key in _PATHS else given.value
 
 
 def _settings_fault(reading: _Reading, details: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in details["loc"]) or "http_host"
+    whole = "http_tls_key" if details["type"] == "http_tls_key" else "http_host"
+    key = ".".join(str(part) for part in details["loc"]) or whole
     return reading.found[key].fault(problem(details), show=key not in _SECRET)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 import asyncpg
 
 from adapters.postgres.codec import register
+from adapters.postgres.connecting import connect
 from adapters.postgres.errors import translated
 from adapters.postgres.wakeups import Wakeups
 
@@ -45,7 +46,7 @@ class Database:
 
     @classmethod
     async def open(cls, dsn: str, *, max_size: int = 10) -> Self:
-        """Connect. Raises DatabaseUnavailable."""
+        """Connect. Raises DatabaseUnavailable, UnusableUrl."""
         with translated():
             pool = await asyncpg.create_pool(
                 dsn,
@@ -54,6 +55,7 @@ class Database:
                 init=register,
                 timeout=10,
                 command_timeout=60,
+                connect=connect,
                 server_settings=_SERVER_SETTINGS,
             )
             async with pool.acquire():

@@ -18,6 +18,10 @@ class DatabaseUnavailable(PostgresError):
     """
 
 
+class UnusableUrl(PostgresError):
+    """The database's URL cannot be used as it is. Mend SPARTOO_SYNC_DATABASE_URL."""
+
+
 class Conflict(PostgresError):
     """Another step got there first; nothing of this one was kept. Run the step again."""
 
@@ -68,6 +72,8 @@ def translated() -> Iterator[None]:
         raise
     except _CONFLICT as error:
         raise Conflict(f"another step got there first ({error}); run the step again") from error
+    except asyncpg.exceptions.ClientConfigurationError as error:
+        raise UnusableUrl(f"SPARTOO_SYNC_DATABASE_URL: {error}") from error
     except _UNAVAILABLE as error:
         raise _unavailable(error) from error
     except asyncpg.InterfaceError as error:

@@ -9,12 +9,12 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import asyncpg
 import structlog
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
+from adapters.postgres.connecting import connect
 from adapters.postgres.errors import SchemaNewer, SchemaOutdated, translated
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ _LOCK = 0x5BA2_7005  # any number, the same for every daemon of this database
 async def upgrade(dsn: str) -> str:
     """Bring the schema to this program's revision, which is returned. Raises SchemaNewer."""
     with translated():
-        connection = await asyncpg.connect(
-            dsn, server_settings={"application_name": "spartoo-sync"}
-        )
+        connection = await connect(dsn, server_settings={"application_name": "spartoo-sync"})
         try:
             async with connection.transaction():
                 return await _upgrade(connection)
