@@ -31,7 +31,7 @@ async def run_daemon(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         await _serve(stack, metrics, readiness, stop)
         dsn = await stack.enter_async_context(database_url(settings))
-        database = await open_database(dsn, stop)
+        database = await open_database(dsn, stop, readiness.waits)
         if database is None:
             return
         stack.push_async_callback(database.close)

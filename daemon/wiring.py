@@ -1,7 +1,7 @@
 """The one place that knows everything: settings → parts → named tasks."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from cryptography.fernet import MultiFernet
 from adapters.postgres import migrate
 from adapters.postgres.database import Database
 from adapters.postgres.embedded import EmbeddedPostgres
-from adapters.postgres.errors import DatabaseUnavailable
+from adapters.postgres.errors import DatabaseUnavailable, SchemaOutdated
 from daemon.accounts import Accounts
 from daemon.backoff import backoff
 from daemon.broker import BrokerLink
@@ -75,12 +75,15 @@ async def embedded_postgres(directory: Path) -> AsyncIterator[str]:
         await embedded.stop()
 
 
-async def open_database(dsn: str, stop: asyncio.Event) -> Database | None:
+async def open_database(
+    dsn: str, stop: asyncio.Event, on_wait: Callable[[str], None] = lambda _: None
+) -> Database | None:
     """Wait for the database, bring its schema up to date, open it; None when stopping first.
 
+    A role that may not change the schema waits for its owner to do so; `on_wait` is told why.
     Raises SchemaNewer: this program is older than the schema and must not touch it.
     """
-    opening = asyncio.create_task(_open_database(dsn), name="opening the database")
+    opening = asyncio.create_task(_open_database(dsn, on_wait), name="opening the database")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
         await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -91,13 +94,14 @@ async def open_database(dsn: str, stop: asyncio.Event) -> Database | None:
         await asyncio.gather(opening, stopping, return_exceptions=True)
 
 
-async def _open_database(dsn: str) -> Database:
+async def _open_database(dsn: str, on_wait: Callable[[str], None]) -> Database:
     failures = 0
     while True:
         try:
             revision = await migrate.upgrade(dsn)
             database = await Database.open(dsn, max_size=POOL_SIZE)
-        except DatabaseUnavailable as error:
+        except (DatabaseUnavailable, SchemaOutdated) as error:
+            on_wait(str(error))
             failures += 1
             delay = backoff(failures, first=0.5, cap=10).total_seconds()
             log.warning("database not available", error=str(error), seconds=round(delay, 1))

@@ -13,16 +13,17 @@ if TYPE_CHECKING:
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 
 
-async def connect(dsn: str, **options: Any) -> "Connection[Record]":
+async def connect(dsn: str | None = None, **options: Any) -> "Connection[Record]":
     """Connect as the URL says, TLS (`sslmode`) included; its files are read each time anew.
 
     Raises the driver's errors, and OSError in our words for what is wrong with TLS.
     """
-    check_files(dsn, _FILES)
+    url = dsn or ""
+    check_files(url, _FILES)
     try:
         made: Connection[Record] = await asyncpg.connect(dsn, **options)
     except (OSError, asyncpg.PostgresConnectionError) as error:
-        fault = tls_fault(error, "the database") if _wants_tls(dsn) else None
+        fault = tls_fault(error, "the database") if _wants_tls(url) else None
         if fault is None:
             raise
         raise OSError(fault) from error
