@@ -88,6 +88,10 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
+def _days(value: Any) -> Any:
+    return 0 if isinstance(value, str) and value.strip().lower() == "none" else value
+
+
 class Plan(BaseModel):
     """How much the plan includes; None is no limit."""
 
@@ -122,6 +126,9 @@ class Settings(BaseModel):
     )
     secret_key: Annotated[SecretStr, AfterValidator(_fernet_keys)] | None = Field(
         None, description="Encrypts API keys at rest (none: made in the state directory)"
+    )
+    retention: Annotated[int, Field(ge=0), BeforeValidator(_days)] = Field(
+        180, description="Days after an order's end that its customer is kept (0 or none: for good)"
     )
     log_format: Annotated[Literal["console", "json"] | None, BeforeValidator(_lower)] = Field(
         None, description="How logs are written (none: console on a terminal, else json)"

@@ -26,6 +26,7 @@ from daemon.holdings import Holdings
 from daemon.metrics import Metrics
 from daemon.poller import Poller
 from daemon.relay import LogOnly, Relay
+from daemon.retention import Retention
 from daemon.reviewer import Reviewer
 from daemon.settings import Settings, ensure_secret_key
 from daemon.stock_pusher import StockPusher
@@ -140,6 +141,7 @@ def daemon_tasks(parts: Parts, holdings: Holdings, link: BrokerLink | None) -> d
         "relay": Relay(database, link or LogOnly(), holdings, metrics, utc_now).run,
         "reviewer": Reviewer(database, metrics, utc_now).run,
         "stock pusher": StockPusher(*common).run,
+        "retention": Retention(database, parts.settings.retention, utc_now).run,
         "gauges": Gauges(database, metrics, utc_now).run,
     }
     if link is not None:

@@ -18,6 +18,7 @@ from daemon.cli.failures import INTERRUPTED, REFUSED, failure_of
 from daemon.cli.keys import group as keys
 from daemon.cli.orders import group as orders
 from daemon.cli.output import print_error
+from daemon.cli.privacy import group as privacy
 from daemon.cli.process import register as register_processes
 from daemon.cli.quarantine import group as quarantine
 from daemon.cli.returns import group as returns
@@ -30,7 +31,8 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (connections, orders, returns, catalog, events, quarantine, keys, database):
+_GROUPS = (connections, orders, returns, catalog, events, quarantine, keys, privacy, database)
+for _group in _GROUPS:
     app.add_typer(_group)
 for _register in (register_processes, register_sync, register_diagram):
     _register(app)

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import ChannelAccessRefused
 from structlog.testing import capture_logs
 
@@ -115,11 +116,12 @@ async def test_the_brokers_user_declares_what_is_ours_and_nothing_else(
     await broker.connect()
     try:
         assert await declare(broker) == []
-        for attempt in (
+        attempts: tuple[Callable[[AbstractChannel], Awaitable[object]], ...] = (
             lambda channel: channel.declare_queue("koongo.invoices"),
             lambda channel: channel.declare_exchange("spartoo.event"),
             lambda channel: channel.queue_delete("koongo.invoices"),
-        ):
+        )
+        for attempt in attempts:
             with pytest.raises(ChannelAccessRefused):
                 await attempt(await broker.channel())
     finally:

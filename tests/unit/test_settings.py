@@ -50,6 +50,14 @@ def test_defaults() -> None:
     assert settings.connections == ()
 
 
+def test_retention_in_days_or_none() -> None:
+    assert load().retention == 180
+    assert load(RETENTION="30").retention == 30
+    assert load(RETENTION="None").retention == load(RETENTION="0").retention == 0
+    (line,) = faults(RETENTION="-1")
+    assert line == "SPARTOO_SYNC_RETENTION = '-1': must be greater than or equal to 0"
+
+
 @pytest.mark.parametrize(
     ("xdg", "expected"),
     [

@@ -52,6 +52,7 @@ create table orders (
     shipments json not null,
     problem json,
     identifiers text[] not null, -- references that may name a product
+    erased_at timestamptz, -- since then it tells of no person, whatever the marketplace says
     primary key (order_id, connection)
 ) with (fillfactor = 80);
 create index orders_paged on orders (connection, purchased_at desc, order_id) include (state);
@@ -59,6 +60,8 @@ create index orders_open on orders (connection, purchased_at)
     where state in ('new', 'pending_manual', 'accepted', 'synced');
 create index orders_undecided on orders using gin (identifiers) with (fastupdate = off)
     where state = 'pending_manual' and touched_by is null;
+create index orders_ended on orders (changed_at)
+    where erased_at is null and state in ('shipped', 'cancelled', 'lost', 'undelivered');
 create index orders_problem on orders (connection, purchased_at desc, order_id)
     where problem is not null;
 
@@ -243,6 +246,9 @@ create table commands ( -- answered before, by id
 );
 create index commands_order on commands ((body ->> 'order_id'), (body ->> 'connection'))
     where command like 'order.%';
+create index commands_return on commands ((body ->> 'return_id'), (body ->> 'connection'))
+    where command like 'return.%';
+create index commands_received on commands (received_at);
 
 create table communications ( -- calls about one order; its events and commands stand elsewhere
     id bigint generated always as identity primary key,
