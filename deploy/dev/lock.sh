@@ -9,5 +9,5 @@ trap 'rm -rf "$tools"' EXIT
 "$(deploy/dev/python.sh)" -m venv "$tools"
 "$tools/bin/python" -m pip install --quiet --disable-pip-version-check uv
 "$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-    --no-emit-index-url --no-header --no-annotate --extra embedded --group dev \
+    --no-emit-index-url --no-header --no-annotate --extra embedded --extra otel --group dev \
     pyproject.toml -o deploy/dev/requirements.lock
