@@ -18,6 +18,7 @@ from adapters.spartoo import CallReport
 from daemon.call_log import CallLog, LoggedMarketplace, note_call
 from daemon.holdings import check_hold
 from daemon.metrics import Metrics
+from daemon.tracing import note_span
 from statemachine.connection import ConnectionSettings
 from statemachine.model import ConnectionId
 
@@ -126,6 +127,7 @@ class Accounts:
             self._metrics.spartoo_calls.labels(settings.id, call.service, call.code).inc()
             self._metrics.spartoo_call_duration.labels(call.service).observe(call.seconds)
             note_call(call)
+            note_span(call.service, call.seconds, connection=settings.id, code=str(call.code))
 
         return report
 

@@ -29,6 +29,7 @@ from daemon.command_messages import (
     reply_body,
 )
 from daemon.metrics import Metrics
+from daemon.moves import tell_moves
 from daemon.plan import Plan, check_plan
 from daemon.products import upsert_products
 from daemon.return_commands import act_on_return
@@ -95,7 +96,7 @@ class CommandDesk:
             reply = await self._refuse(command, refused)
         self._metrics.commands.labels(command.command, reply.status).inc()
         if reply.changes is not None:
-            self._metrics.count_changes(reply.changes.order.connection, [reply.changes])
+            tell_moves(self._metrics, reply.changes.order.connection, [reply.changes])
         return reply
 
     async def _once(self, command: AnyCommand) -> Reply:

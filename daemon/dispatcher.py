@@ -29,9 +29,11 @@ from daemon.backoff import backoff
 from daemon.holdings import HOLD, Holdings, HoldLost
 from daemon.ingest import Reading, Tally, ingest
 from daemon.metrics import Metrics
+from daemon.moves import tell_moves
 from daemon.return_actions import ReturnActions
 from daemon.steps import take_step, take_steps
 from daemon.supervisor import cancel
+from daemon.tracing import span
 from daemon.transactions import in_transaction
 from statemachine.changes import Changes
 from statemachine.connection import SyncLevel
@@ -98,6 +100,10 @@ class Dispatcher:
         self._database.wakeups.notify("actions")  # a place is free
 
     async def _act(self, action: ClaimedAction) -> None:
+        with span("action", action.traceparent, **_about(action)):
+            await self._carry_through(action)
+
+    async def _carry_through(self, action: ClaimedAction) -> None:
         """One action from claim to settlement; whatever happens, only this one is concerned."""
         now = self._clock()
         self._holdings.carry_out(action.id)
@@ -187,7 +193,7 @@ class Dispatcher:
         self._tell(account, action, await in_transaction(self._database, settle))
 
     def _tell(self, account: Account, action: ClaimedAction, changes: Changes) -> None:
-        self._metrics.count_changes(account.settings.id, [changes])
+        tell_moves(self._metrics, account.settings.id, [changes])
         state = changes.order.state
         if changes.order.problem is None:
             log.info("action carried out", **_about(action), state=state)
@@ -210,7 +216,7 @@ class Dispatcher:
             self._database,
             lambda tx: take_steps(tx, account.settings, facts, self._clock(), fingerprints),
         )
-        self._metrics.count_changes(account.settings.id, stepped.changes)
+        tell_moves(self._metrics, account.settings.id, stepped.changes)
         return stepped.changes[0].order if stepped.changes else None
 
     async def _fetch(self, account: Account, action: ClaimedAction) -> None:

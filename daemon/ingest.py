@@ -16,6 +16,7 @@ from adapters.postgres.errors import PostgresError
 from adapters.postgres.events import append
 from adapters.spartoo import EXPORT_ORDERS
 from daemon.metrics import Metrics
+from daemon.moves import tell_moves
 from daemon.steps import Stepped, take_steps
 from daemon.transactions import in_transaction
 from statemachine.connection import ConnectionSettings
@@ -113,7 +114,7 @@ async def _store_and_count(
 ) -> None:
     stepped = await in_transaction(database, lambda tx: _store(tx, reading, batch, now))
     _count(stepped, batch, tally)
-    metrics.count_changes(reading.settings.id, stepped.changes)
+    tell_moves(metrics, reading.settings.id, stepped.changes)
 
 
 async def _store_apart(

@@ -1,7 +1,7 @@
 """Decides waiting orders again when their products changed (Koongo, "Automatic acceptance")."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
@@ -11,12 +11,14 @@ from adapters.postgres import connections
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
 from daemon.metrics import Metrics
+from daemon.moves import tell_moves
 from daemon.steps import take_steps
 from daemon.supervisor import wait_or_stop
+from daemon.tracing import span
 from daemon.transactions import in_transaction
 from statemachine.changes import Changes
 from statemachine.facts import CatalogueChanged, Fact
-from statemachine.model import ConnectionId, OrderId
+from statemachine.model import CatalogId, ConnectionId, OrderId, ProductId
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +56,7 @@ class Reviewer:
         """
         decided = await in_transaction(self._database, self._review)
         for connection_id, changes in (decided or {}).items():
-            self._metrics.count_changes(connection_id, changes)
+            tell_moves(self._metrics, connection_id, changes)
             log.info("orders decided again", connection=connection_id, orders=len(changes))
         return decided is not None
 
@@ -62,6 +64,12 @@ class Reviewer:
         changed = await product_store.take_changes(tx, PRODUCTS)
         if not changed:
             return None
+        with span("review"):
+            return await self._decide(tx, changed)
+
+    async def _decide(
+        self, tx: Tx, changed: Sequence[tuple[CatalogId, ProductId]]
+    ) -> dict[ConnectionId, list[Changes]]:
         facts: dict[ConnectionId, dict[OrderId, Fact]] = {}
         for connection_id, order_id in await product_store.waiting_for(tx, changed):
             facts.setdefault(connection_id, {})[order_id] = CatalogueChanged()

@@ -11,6 +11,7 @@ from asyncpg import Record
 from adapters.postgres.codec import dump
 from adapters.postgres.events import notify
 from adapters.postgres.queries import load
+from adapters.trace import traceparent
 from statemachine.changes import Action
 from statemachine.model import ActionKind, ActionStatus, ConnectionId, OrderId, ReturnId
 
@@ -36,6 +37,7 @@ class ClaimedAction:
     attempts: int  # this one included
     unsure: bool
     held_until: datetime
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ async def store(
     if queued:
         rows = [(id_, action.kind, action.reason, action.by) for id_, action in queued]
         columns = [list(column) for column in zip(*rows, strict=True)]
-        await tx.execute(_SQL["queue"], connection, *columns)
+        await tx.execute(_SQL["queue"], connection, *columns, traceparent.get())
         await notify(tx, ["actions"])
 
 
@@ -133,7 +135,9 @@ async def request_fetch(
     tx: "Tx", connection: ConnectionId, order_id: OrderId, requested_by: str
 ) -> int:
     """Have one order read again now; a second request joins one that waits. Its action's id."""
-    action_id: int = await tx.fetchval(_SQL["request_fetch"], connection, order_id, requested_by)
+    action_id: int = await tx.fetchval(
+        _SQL["request_fetch"], connection, order_id, requested_by, traceparent.get()
+    )
     await notify(tx, ["actions"])
     return action_id
 

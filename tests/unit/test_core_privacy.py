@@ -16,10 +16,10 @@ from statemachine.step import step
 from tests.unit.builders import NOW, Story, context, marketplace_order, settings
 
 MARK = "Zyxwvu"
-DELIVERY = Address(*[f"{MARK}-shipping-{n}" for n in range(8)], "Italie")
+DELIVERY = Address(MARK, MARK, MARK, MARK, MARK, MARK, MARK, MARK, "Italie")
 EVERYTHING = {
     "customer": Customer(*[f"{MARK}-customer-{n}" for n in range(5)]),
-    "billing_address": Address(*[f"{MARK}-billing-{n}" for n in range(8)], "France"),
+    "billing_address": Address(MARK, MARK, MARK, MARK, MARK, MARK, MARK, MARK, "France"),
     "shipping_address": DELIVERY,
     "relay": Relay("R0001", "MR", f"{MARK} shop", f"{MARK} street", MARK, MARK, "FR"),
 }

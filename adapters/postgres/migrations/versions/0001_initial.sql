@@ -141,6 +141,7 @@ create table events (
     connection text collate "C",
     order_id text collate "C",
     catalog text collate "C",
+    traceparent text, -- of the step that told it, where traces are kept
     unique (source, subject, sequence)
 );
 create index events_order on events (order_id, connection, position) where order_id is not null;
@@ -175,6 +176,7 @@ create table actions (
     result json, -- code and message
     created_at timestamptz not null,
     settled_at timestamptz,
+    traceparent text, -- of the step that queued it, where traces are kept
     check ((status = 'pending') = (settled_at is null)),
     unique (order_id, connection, kind)
 ) with (fillfactor = 70);
