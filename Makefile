@@ -5,7 +5,7 @@ VENV := .venv/bin
 BROKER_VARIABLE := SPARTOO_SYNC_AMQP_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix lock clean venv broker
+.PHONY: help setup demo test check fix lock audit clean venv broker
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -19,11 +19,12 @@ test: BROKER_VARIABLE := SPARTOO_SYNC_TEST_AMQP_URL
 test: setup check ## check, then every test
 	$(VENV)/pytest --numprocesses 2 --dist worksteal
 
-check: venv ## lint, format, types, direction of imports; changes nothing
+check: venv ## lint, format, types, direction of imports, dependencies; changes nothing
 	$(VENV)/ruff check
 	$(VENV)/ruff format --check
 	$(VENV)/mypy
 	$(VENV)/lint-imports
+	$(VENV)/python deploy/dev/dependencies.py
 
 fix: venv ## mend what the linter and the formatter can
 	$(VENV)/ruff check --fix
@@ -31,6 +32,9 @@ fix: venv ## mend what the linter and the formatter can
 
 lock: ## bring deploy/dev/requirements.lock in line with pyproject.toml
 	@PYTHON="$(PYTHON)" deploy/dev/lock.sh
+
+audit: ## ask the advisory database about every locked package; needs the network
+	@PYTHON="$(PYTHON)" deploy/dev/audit.sh
 
 clean: ## remove .venv and every cache
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

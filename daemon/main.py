@@ -17,7 +17,7 @@ from daemon.readiness import Readiness
 from daemon.settings import Settings
 from daemon.supervisor import supervise
 from daemon.web import web_app
-from daemon.wiring import Parts, daemon_tasks, database_url, open_database, open_parts, utc_now
+from daemon.wiring import Parts, daemon_tasks, database_url, open_database, open_parts
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ async def run_daemon(settings: Settings, stop: asyncio.Event) -> None:
             return
         stack.push_async_callback(database.close)
         parts = await stack.enter_async_context(open_parts(settings, database, metrics))
-        await apply_declared(parts, settings.connections, utc_now())
+        await apply_declared(parts, settings.connections, parts.clock())
         readiness.parts = parts
         readiness.link = _link(settings)
         await _work(parts, readiness.link, stop)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -18,6 +17,7 @@ from adapters.postgres.errors import DatabaseUnavailable, SchemaOutdated
 from daemon.accounts import Accounts
 from daemon.backoff import backoff
 from daemon.broker import BrokerLink
+from daemon.clock import Clock
 from daemon.command_reader import CommandReader
 from daemon.commands import CommandDesk
 from daemon.dispatcher import Dispatcher
@@ -37,17 +37,13 @@ log = structlog.get_logger(__name__)
 POOL_SIZE = 16
 
 
-def utc_now() -> datetime:
-    """The clock of the whole process."""
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the daemon and the command line are put together from."""
 
     settings: Settings
     database: Database
+    clock: Clock
     cipher: MultiFernet
     metrics: Metrics
     accounts: Accounts
@@ -119,30 +115,33 @@ async def open_parts(
     """Everything that is not a running task; closed in reverse order."""
     async with AsyncExitStack() as stack:
         cipher = ensure_secret_key(settings)
+        clock = await Clock.of(database)
         connector = aiohttp.TCPConnector(limit=256, limit_per_host=32)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         yield Parts(
             settings=settings,
             database=database,
+            clock=clock,
             cipher=cipher,
             metrics=metrics,
-            accounts=Accounts(database, session, cipher, metrics, utc_now),
-            desk=CommandDesk(database, settings.plan, metrics, utc_now),
+            accounts=Accounts(database, session, cipher, metrics, clock),
+            desk=CommandDesk(database, settings.plan, metrics, clock),
         )
 
 
 def daemon_tasks(parts: Parts, holdings: Holdings, link: BrokerLink | None) -> dict[str, Work]:
     """The daemon's tasks by name."""
-    database, metrics = parts.database, parts.metrics
-    common = (database, parts.accounts, holdings, metrics, utc_now)
+    database, metrics, clock = parts.database, parts.metrics, parts.clock
+    common = (database, parts.accounts, holdings, metrics, clock)
     tasks: dict[str, Work] = {
         "poller": Poller(*common).run,
         "dispatcher": Dispatcher(*common).run,
-        "relay": Relay(database, link or LogOnly(), holdings, metrics, utc_now).run,
-        "reviewer": Reviewer(database, metrics, utc_now).run,
+        "relay": Relay(database, link or LogOnly(), holdings, metrics, clock).run,
+        "reviewer": Reviewer(database, metrics, clock).run,
         "stock pusher": StockPusher(*common).run,
-        "retention": Retention(database, parts.settings.retention, utc_now).run,
-        "gauges": Gauges(database, metrics, utc_now).run,
+        "retention": Retention(database, parts.settings.retention, clock).run,
+        "clock": clock.run,
+        "gauges": Gauges(database, metrics, clock).run,
     }
     if link is not None:
         tasks["broker"] = link.run

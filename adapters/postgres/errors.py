@@ -50,6 +50,8 @@ _UNAVAILABLE = (
     asyncpg.OperatorInterventionError,  # shutting down, starting up, statement time-out
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,  # the role lacks a right: it may be granted any moment
+    asyncpg.PostgresSystemError,  # its disk fails, or is read-only
     asyncpg.ReadOnlySQLTransactionError,  # a standby, after a failover
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InternalClientError,  # the connection was cut while it changed hands

@@ -15,9 +15,9 @@ from adapters.postgres.errors import PostgresError
 from daemon.cli.catalog_names import CatalogName
 from daemon.cli.command import Invocation
 from daemon.cli.output import console, note, print_json
+from daemon.clock import utc_now
 from daemon.products import upsert_products
 from daemon.transactions import in_transaction
-from daemon.wiring import utc_now
 from statemachine.facts import Refused
 from statemachine.model import CatalogId, ProductUpdate
 

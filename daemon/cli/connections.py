@@ -23,7 +23,7 @@ from daemon.settings import SettingsError
 from daemon.settings_connections import DeclaredConnection, declared_connections
 from daemon.settings_sources import Given, read_document
 from daemon.transactions import in_transaction
-from daemon.wiring import Parts, utc_now
+from daemon.wiring import Parts
 from statemachine.connection import ConnectionSettings
 from statemachine.model import ConnectionId
 
@@ -70,7 +70,7 @@ async def add(
 
         async def work(tx: Tx) -> Connection:
             inactive = settings.model_copy(update={"active": False})
-            added = await store.add(tx, parts.cipher, inactive, key, utc_now())
+            added = await store.add(tx, parts.cipher, inactive, key, parts.clock())
             return await _switched(tx, parts, added, active=settings.active)
 
         added = await in_transaction(parts.database, work)
@@ -114,14 +114,14 @@ async def _change(
     same_activity = settings.model_copy(update={"active": known.settings.active})
     changed = await store.update(tx, parts.cipher, same_activity, api_key=key)
     if key is not None and known.suspended_reason != store.BY_COMMAND:
-        await store.resume(tx, known.id, store.BY_COMMAND, "new API key", utc_now())
+        await store.resume(tx, known.id, store.BY_COMMAND, "new API key", parts.clock())
     return await _switched(tx, parts, changed, active=settings.active)
 
 
 async def _switched(tx: Tx, parts: Parts, known: Connection, *, active: bool) -> Connection:
     """The connection, activated or disabled if it is not so already. Raises Refused."""
     if known.settings.active is not active:
-        await switch(tx, known, parts.settings.plan, utc_now(), active=active)
+        await switch(tx, known, parts.settings.plan, parts.clock(), active=active)
     return await store.get(tx, known.id)
 
 
@@ -169,7 +169,7 @@ async def apply(
     """Add or change the connections a settings file declares, as the daemon does at start."""
     declared = _declared(file)
     async with invocation.parts() as parts:
-        changed = await apply_declared(parts, declared, utc_now())
+        changed = await apply_declared(parts, declared, parts.clock())
     if invocation.as_json:
         print_json({"changed": changed, "declared": [c.settings.id for c in declared]})
     else:

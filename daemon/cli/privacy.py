@@ -13,7 +13,6 @@ from adapters.postgres.privacy import OrderKey
 from daemon.cli.command import Invocation, command
 from daemon.cli.output import note, print_json
 from daemon.transactions import in_transaction
-from daemon.wiring import utc_now
 from statemachine.facts import Refused
 
 group = typer.Typer(
@@ -83,7 +82,7 @@ async def erase(invocation: Invocation, email: Email) -> None:
             async def work(tx: Tx, keys: list[OrderKey] = keys) -> dict[OrderKey, str | None]:
                 found = await privacy.lock(tx, keys)
                 free = [key for key, needed in found.items() if needed is None]
-                await privacy.erase(tx, free, utc_now())
+                await privacy.erase(tx, free, parts.clock())
                 return found
 
             for key, needed in (await in_transaction(parts.database, work)).items():
