@@ -14,15 +14,17 @@ import structlog
 from adapters.postgres import privacy
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
+from adapters.postgres.privacy import Pruned
 from daemon.supervisor import wait_or_stop
 from daemon.transactions import in_transaction
 
 log = structlog.get_logger(__name__)
 
 ORDERS = 50  # erased in a transaction
-ROWS = 1000  # deleted in one
 SHARE = 0.2  # of the time, at most, that is worked
 ROUND_SECONDS = 600.0
+
+Piece = Callable[[Tx, int, datetime], Awaitable[Pruned]]
 
 
 class Retention:
@@ -32,7 +34,13 @@ class Retention:
         self._database = database
         self._age = timedelta(days=days) if days else None
         self._clock = clock
-        self._events = self._communications = 0  # the last that went
+        self._after: dict[str, int] = {}  # the last that went
+        self._pieces: dict[str, Piece] = {
+            "orders": self._erase,
+            "events": privacy.prune_events,
+            "communications": privacy.prune_communications,
+            "commands": privacy.prune_commands,
+        }
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, through every outage of the database."""
@@ -55,45 +63,28 @@ class Retention:
         before = self._clock() - self._age
         async with self._database.connection() as conn:
             await privacy.prune_small(conn, before)
-        for name, piece in (
-            ("orders", self._erase),
-            ("events", self._prune_events),
-            ("communications", self._prune_communications),
-            ("commands", self._prune_commands),
-        ):
-            done[name] = await self._all(piece, before, stop)
+        for name, piece in self._pieces.items():
+            done[name] = await self._all(name, piece, before, stop)
         if any(done.values()):
             log.info("erased what is too old", **done, before=before)
         return done
 
-    async def _all(
-        self, piece: Callable[[Tx, datetime], Awaitable[int]], before: datetime, stop: asyncio.Event
-    ) -> int:
+    async def _all(self, name: str, piece: Piece, before: datetime, stop: asyncio.Event) -> int:
         """Piece after piece, until one finds nothing."""
         done = 0
         while not stop.is_set():
             started = monotonic()
-            found = await in_transaction(self._database, lambda tx: piece(tx, before))
-            done += found
-            if not found:
+            pruned = await in_transaction(
+                self._database, lambda tx: piece(tx, self._after.get(name, 0), before)
+            )
+            self._after[name] = pruned.last
+            done += pruned.rows
+            if not pruned.rows:
                 break
             await wait_or_stop(stop, (monotonic() - started) * (1 / SHARE - 1))
         return done
 
-    async def _erase(self, tx: Tx, before: datetime) -> int:
+    async def _erase(self, tx: Tx, _after: int, before: datetime) -> Pruned:
         keys = await privacy.due(tx, before, ORDERS)
         await privacy.erase(tx, keys, self._clock())
-        return len(keys)
-
-    async def _prune_events(self, tx: Tx, before: datetime) -> int:
-        pruned = await privacy.prune_events(tx, self._events, before, ROWS)
-        self._events = pruned.last
-        return pruned.rows
-
-    async def _prune_communications(self, tx: Tx, before: datetime) -> int:
-        pruned = await privacy.prune_communications(tx, self._communications, before, ROWS)
-        self._communications = pruned.last
-        return pruned.rows
-
-    async def _prune_commands(self, tx: Tx, before: datetime) -> int:
-        return await privacy.prune_commands(tx, before, ROWS)
+        return Pruned(len(keys), 0)

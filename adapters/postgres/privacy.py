@@ -22,6 +22,7 @@ _SQL = load("privacy")
 _FACTS = TypeAdapter(MarketplaceOrder)
 _PIECE = 5000  # orders read at a time while looking for a person
 _QUARANTINE_PIECE = 100
+_ROWS = 1000  # deleted in one transaction
 _FORGET = (
     "forget_history",
     "forget_actions",
@@ -144,18 +145,18 @@ async def export(conn: "Conn", keys: Sequence[OrderKey]) -> list[bytes]:
     return [row["document"] for row in found]
 
 
-async def prune_events(tx: "Tx", after: int, before: datetime, limit: int) -> Pruned:
+async def prune_events(tx: "Tx", after: int, before: datetime) -> Pruned:
     """Delete published events older than `before`, oldest first; begin where the last piece ended.
 
     Starting over from 0 would read what was deleted and not yet vacuumed again and again.
     """
-    row = await tx.fetchrow(_SQL["prune_events"], after, before, limit)
+    row = await tx.fetchrow(_SQL["prune_events"], after, before, _ROWS)
     return _pruned(row, after)
 
 
-async def prune_communications(tx: "Tx", after: int, before: datetime, limit: int) -> Pruned:
+async def prune_communications(tx: "Tx", after: int, before: datetime) -> Pruned:
     """As prune_events, for calls about orders."""
-    row = await tx.fetchrow(_SQL["prune_communications"], after, before, limit)
+    row = await tx.fetchrow(_SQL["prune_communications"], after, before, _ROWS)
     return _pruned(row, after)
 
 
@@ -164,10 +165,10 @@ def _pruned(row: "Record | None", after: int) -> Pruned:
     return Pruned(row["rows"], row["last"] or after)
 
 
-async def prune_commands(tx: "Tx", before: datetime, limit: int) -> int:
-    """Delete commands and replies older than `before`; how many."""
-    rows: int = await tx.fetchval(_SQL["prune_commands"], before, limit)
-    return rows
+async def prune_commands(tx: "Tx", _after: int, before: datetime) -> Pruned:
+    """As prune_events, for commands and their replies; an index on their time finds the oldest."""
+    rows: int = await tx.fetchval(_SQL["prune_commands"], before, _ROWS)
+    return Pruned(rows, 0)
 
 
 async def prune_small(conn: "Conn", before: datetime) -> None:

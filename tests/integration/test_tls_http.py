@@ -15,6 +15,7 @@ from daemon.http_tls import HttpTls, http_tls
 from daemon.settings import SettingsError, load_settings
 from tests.fixtures.certificates import Authority, Pair
 from tests.fixtures.postgres import eventually
+from tests.fixtures.system import System
 
 
 @asynccontextmanager
@@ -99,3 +100,15 @@ def test_wrong_files_stop_the_start_with_their_names(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"HTTP_TLS_KEY = .*: set SPARTOO_SYNC_HTTP_TLS_CERT"):
         load_settings(None, environ)
     assert http_tls(load_settings(None, {"HOME": str(tmp_path)})) is None
+
+
+async def test_a_daemon_serves_https(offline: System, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("127.0.0.1")
+    daemon = await offline.launch(http_tls_cert=str(pair.certificate), http_tls_key=str(pair.key))
+    url = await daemon.listening()
+    assert url.startswith("https://127.0.0.1:")
+    context = ssl.create_default_context(cafile=authority.file)
+    async with aiohttp.request("GET", f"{url}/healthz", ssl=context) as response:
+        assert response.status == 200
+    assert await daemon.terminate() == 0

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters.postgres import privacy
+from adapters.postgres import privacy, quarantine
 from adapters.postgres.database import Database
 from adapters.postgres.privacy import OrderKey
 from adapters.spartoo.simulator.orders import Party, SimulatedOrder, Status
@@ -134,6 +134,11 @@ async def test_an_erased_order_stays_erased_when_the_export_brings_it_again(
     sees(running, shipped, Status.LOST)  # changed by status
     await running.reaches({shipped.id: "lost"})
     await running.published()
+    assert await found_anywhere(db, NEEDLES) == []
+    async with db.transaction() as tx:  # unreadable from now on
+        xml = PERSON.email.encode()
+        key = (ConnectionId("manual"), shipped.id)
+        await quarantine.put(tx, *key, b"other", xml, "wrong", datetime.now(UTC))
     assert await found_anywhere(db, NEEDLES) == []
     lost = consumer.of_type("order.lost")[0].body["data"]["order"]
     assert lost["customer"] == dict.fromkeys(lost["customer"], "")
