@@ -5,7 +5,7 @@ VENV := .venv/bin
 BROKER_VARIABLE := SPARTOO_SYNC_AMQP_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test screenshots bench check fix lock clean venv broker chromium checkers
+.PHONY: help setup demo test screenshots bench check fix lock audit clean venv broker chromium checkers
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -26,11 +26,12 @@ bench: BROKER_VARIABLE := SPARTOO_SYNC_TEST_AMQP_URL
 bench: setup ## measure, with processes of its own; ORDERS=10000 makes a long run
 	$(if $(ORDERS),ORDERS=$(ORDERS)) $(VENV)/pytest --quiet --capture=no tests/bench
 
-check: venv ## lint, format, types, direction of imports; changes nothing
+check: venv ## lint, format, types, direction of imports, dependencies; changes nothing
 	$(VENV)/ruff check
 	$(VENV)/ruff format --check
 	$(VENV)/mypy
 	$(VENV)/lint-imports
+	$(VENV)/python deploy/dev/dependencies.py
 
 fix: venv ## mend what the linter and the formatter can
 	$(VENV)/ruff check --fix
@@ -38,6 +39,9 @@ fix: venv ## mend what the linter and the formatter can
 
 lock: ## bring the locks in deploy/ in line with pyproject.toml
 	@PYTHON="$(PYTHON)" deploy/dev/lock.sh
+
+audit: ## ask the advisory database about every locked package; needs the network
+	@PYTHON="$(PYTHON)" deploy/dev/audit.sh
 
 clean: ## remove .venv and every cache
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

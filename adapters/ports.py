@@ -172,6 +172,7 @@ class LoggedEvent:
     connection: str | None
     catalog: str | None
     order_id: str | None
+    traceparent: str | None = None
 
 
 class BrokerUnavailable(Exception):

@@ -22,6 +22,7 @@ from daemon.call_log import CallLog, LoggedMarketplace, note_call
 from daemon.holdings import check_hold
 from daemon.metrics import Metrics
 from daemon.together import Together
+from daemon.tracing import note_span
 from statemachine.connection import ConnectionSettings
 from statemachine.facts import Refused
 from statemachine.model import ConnectionId
@@ -182,6 +183,7 @@ class Accounts:
             self._metrics.spartoo_calls.labels(settings.id, call.service, call.code).inc()
             self._metrics.spartoo_call_duration.labels(call.service).observe(call.seconds)
             note_call(call)
+            note_span(call.service, call.seconds, connection=settings.id, code=str(call.code))
 
         return report
 

@@ -7,11 +7,11 @@ from itertools import islice
 from pathlib import Path
 
 from adapters.catalog import LineError, read_catalog
+from adapters.postgres import clock
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
 from daemon.products import upsert_products
 from daemon.transactions import in_transaction
-from daemon.wiring import utc_now
 from statemachine.facts import Refused
 from statemachine.model import CatalogId, ProductUpdate
 
@@ -71,6 +71,6 @@ def _take(items: Iterator[ProductUpdate | LineError]) -> list[ProductUpdate | Li
 
 async def _store(database: Database, catalog: CatalogId, products: list[ProductUpdate]) -> int:
     async def store(tx: Tx) -> int:
-        return await upsert_products(tx, catalog, products, utc_now())
+        return await upsert_products(tx, catalog, products, await clock.now(tx))
 
     return await in_transaction(database, store) if products else 0

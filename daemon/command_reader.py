@@ -35,9 +35,12 @@ from daemon.commands import CommandDesk, Reply
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
 from daemon.supervisor import wait_or_stop
+from daemon.tracing import span
 from statemachine.facts import Refused
 
 log = structlog.get_logger(__name__)
+
+_NAMED = ("connection", "order_id", "return_id", "catalog", "product_id")
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -117,6 +120,13 @@ class CommandReader:
 
     async def _carry_out(self, message: CommandMessage, command: AnyCommand) -> None:
         about = {"command": command.command, "command_id": command.id, "by": command.by}
+        about |= {name: getattr(command, name) for name in _NAMED if hasattr(command, name)}
+        with span("command", **about):
+            await self._carry_through(message, command, about)
+
+    async def _carry_through(
+        self, message: CommandMessage, command: AnyCommand, about: Mapping[str, str]
+    ) -> None:
         try:
             if not self._ours():
                 await message.release()

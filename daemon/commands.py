@@ -30,6 +30,7 @@ from daemon.command_messages import (
     reply_body,
 )
 from daemon.metrics import Metrics
+from daemon.moves import tell_moves
 from daemon.plan import Plan, check_plan
 from daemon.products import upsert_products
 from daemon.return_commands import act_on_return
@@ -110,7 +111,7 @@ class CommandDesk:
             reply = await self._alone(command)
         self._metrics.commands.labels(command.command, reply.status).inc()
         if reply.changes is not None:
-            self._metrics.count_changes(reply.changes.order.connection, [reply.changes])
+            tell_moves(self._metrics, reply.changes.order.connection, [reply.changes])
         return reply
 
     async def _alone(self, command: Alone) -> Reply:

@@ -15,7 +15,7 @@ from adapters.registry import UnknownMarketplace, check_known
 from daemon.commands import switch
 from daemon.settings_sources import Given, SettingsError, problem, unknown_setting
 from daemon.transactions import in_transaction
-from daemon.wiring import Parts, utc_now
+from daemon.wiring import Parts
 from statemachine.connection import ConnectionSettings
 from statemachine.model import ConnectionId
 
@@ -97,7 +97,7 @@ async def add_connection(
     """
 
     async def work(tx: Tx) -> Connection:
-        return await added(tx, parts, settings, api_key, utc_now())
+        return await added(tx, parts, settings, api_key, parts.clock())
 
     return await in_transaction(parts.database, work)
 
@@ -119,7 +119,7 @@ async def change_connection(
     async def work(tx: Tx) -> Connection:
         known = await store.lock(tx, connection)
         settings = changed_settings(known.settings, changes)
-        now = utc_now()
+        now = parts.clock()
         return await changed(tx, parts, known, settings, now, api_key, expected_version)
 
     return await in_transaction(parts.database, work)

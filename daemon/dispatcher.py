@@ -32,10 +32,12 @@ from daemon.holdings import HOLD, Holdings, HoldLost
 from daemon.ingest import OrderIntake
 from daemon.intake import Reading
 from daemon.metrics import Metrics
+from daemon.moves import tell_moves
 from daemon.return_actions import ReturnActions
 from daemon.steps import take_steps
 from daemon.supervisor import cancel
 from daemon.together import Together
+from daemon.tracing import span
 from daemon.transactions import in_transaction
 from statemachine.changes import Changes
 from statemachine.connection import ConnectionSettings, SyncLevel
@@ -113,6 +115,10 @@ class Dispatcher:
         self._database.wakeups.notify("actions")  # a place is free
 
     async def _act(self, action: ClaimedAction) -> None:
+        with span("action", action.traceparent, **_about(action)):
+            await self._carry_through(action)
+
+    async def _carry_through(self, action: ClaimedAction) -> None:
         """One action from claim to settlement; whatever happens, only this one is concerned."""
         self._holdings.carry_out(action.id)
         try:
@@ -224,7 +230,7 @@ class Dispatcher:
         return await in_transaction(self._database, settle)
 
     def _tell(self, account: Account, action: ClaimedAction, changes: Changes) -> None:
-        self._metrics.count_changes(account.settings.id, [changes])
+        tell_moves(self._metrics, account.settings.id, [changes])
         state = changes.order.state
         if changes.order.problem is None:
             log.info("action carried out", **_about(action), state=state)
@@ -243,7 +249,7 @@ class Dispatcher:
             self._database,
             lambda tx: take_steps(tx, account.settings, facts, self._clock(), fingerprints),
         )
-        self._metrics.count_changes(account.settings.id, stepped.changes)
+        tell_moves(self._metrics, account.settings.id, stepped.changes)
         return stepped.changes[0].order if stepped.changes else None
 
     async def _fetch(self, account: Account, action: ClaimedAction) -> None:

@@ -10,6 +10,7 @@ from adapters.postgres.communications import OrderCall
 from adapters.postgres.database import Conn, Tx
 from adapters.postgres.events import append
 from daemon.intake import Batch, Intake, Steps
+from daemon.moves import tell_moves
 from daemon.steps import take_steps
 from statemachine.changes import Changes
 from statemachine.connection import SyncLevel
@@ -72,4 +73,4 @@ class OrderIntake(Intake[OrderId, MarketplaceOrder, Changes]):
         await append(tx, [event])
 
     def _count_changes(self, changes: Collection[Changes]) -> None:
-        self._metrics.count_changes(self._reading.connection, changes)
+        tell_moves(self._metrics, self._reading.connection, changes)

@@ -18,6 +18,10 @@ _SECRET_NAME = re.compile(
 )
 _URL_CREDENTIALS = re.compile(r"(?<=://)(?:[^\s/?#]*|[^\s/@:]+:(?!\d+/)[^\s@]*)@")
 _PARAMETER = re.compile(r"\b(partenaire|api_?key|password|token|secret)=[^&\s'\"]+", re.IGNORECASE)
+# What the libraries quote of a value they do not take: it may be a customer's.
+_QUOTED = re.compile(
+    r"(?<=input_value=).*?(?=, input_type=)|(?<=Failing row contains )[^\n]*", re.DOTALL
+)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
 
 # At debug level these write whole frames and message bodies: customers' data.
@@ -33,6 +37,7 @@ _REPEATING = {
 def mask(text: str) -> str:
     """The text without credentials in URLs, form parameters and authorization headers."""
     text = _URL_CREDENTIALS.sub(HIDDEN + "@", text)
+    text = _QUOTED.sub(HIDDEN, text)
     text = _PARAMETER.sub(rf"\1={HIDDEN}", text)
     return _BEARER.sub(rf"\1 {HIDDEN}", text)
 

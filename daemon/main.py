@@ -12,6 +12,7 @@ from aiohttp import web
 from daemon.broker import BrokerLink
 from daemon.declared import apply_declared
 from daemon.holdings import Holdings
+from daemon.http_tls import http_tls
 from daemon.metrics import Metrics
 from daemon.readiness import Readiness
 from daemon.reload import Reload
@@ -19,7 +20,7 @@ from daemon.settings import Settings
 from daemon.supervisor import Work, supervise
 from daemon.systemd import ServiceManager
 from daemon.web import web_app
-from daemon.wiring import Parts, daemon_tasks, database_url, open_database, open_parts, utc_now
+from daemon.wiring import Parts, daemon_tasks, database_url, open_database, open_parts
 
 log = structlog.get_logger(__name__)
 
@@ -32,15 +33,15 @@ async def run_daemon(settings: Settings, stop: asyncio.Event, reload: Reload | N
     metrics = Metrics()
     manager = ServiceManager.of(os.environ)
     async with AsyncExitStack() as stack:
-        await _serve(stack, metrics, readiness)
+        await _serve(stack, metrics, readiness, stop)
         await stack.enter_async_context(manager.watching(readiness, stop))
         dsn = await stack.enter_async_context(database_url(settings))
-        database = await open_database(dsn, stop)
+        database = await open_database(dsn, stop, readiness.waits)
         if database is None:
             return
         stack.push_async_callback(database.close)
         parts = await stack.enter_async_context(open_parts(settings, database, metrics))
-        await apply_declared(parts, settings.connections, utc_now())
+        await apply_declared(parts, settings.connections, parts.clock())
         readiness.parts = parts
         readiness.link = _link(settings)
         more = {"reload": reload.work(parts, manager)} if reload else {}
@@ -53,15 +54,22 @@ def _link(settings: Settings) -> BrokerLink | None:
     return BrokerLink(settings.amqp_url.get_secret_value())
 
 
-async def _serve(stack: AsyncExitStack, metrics: Metrics, readiness: Readiness) -> None:
+async def _serve(
+    stack: AsyncExitStack, metrics: Metrics, readiness: Readiness, stop: asyncio.Event
+) -> None:
     """Health and metrics from the first moment on, also while the database is awaited."""
     runner = web.AppRunner(web_app(metrics, readiness), access_log=None, shutdown_timeout=2)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     settings = readiness.settings
-    await web.TCPSite(runner, settings.http_host, settings.http_port).start()
+    tls = http_tls(settings)
+    context = tls.context if tls else None
+    await web.TCPSite(runner, settings.http_host, settings.http_port, ssl_context=context).start()
+    if tls is not None:
+        renewing = asyncio.create_task(tls.run(stop), name="certificate")
+        stack.callback(renewing.cancel)
     host, port = runner.addresses[0][:2]
-    log.info("listening", url=f"http://{host}:{port}")
+    log.info("listening", url=f"{'https' if tls else 'http'}://{host}:{port}")
 
 
 async def _work(

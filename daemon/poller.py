@@ -29,6 +29,7 @@ from daemon.intake import Reading, Tally
 from daemon.metrics import Metrics
 from daemon.return_ingest import ReturnIntake
 from daemon.supervisor import cancel
+from daemon.tracing import span
 from statemachine.connection import ConnectionSettings, SyncLevel
 
 log = structlog.get_logger(__name__)
@@ -105,6 +106,10 @@ class Poller:
         self._database.wakeups.notify("looks")  # a place is free
 
     async def _look(self, look: ClaimedLook) -> None:
+        with span("look", connection=look.connection, look=look.look):
+            await self._look_through(look)
+
+    async def _look_through(self, look: ClaimedLook) -> None:
         """One look from claim to finish; whatever happens, only this look is concerned."""
         started = time.monotonic()
         try:

@@ -21,6 +21,11 @@ class Readiness:
         self.parts: Parts | None = None
         self.link: BrokerLink | None = None
         self.holdings: Holdings | None = None
+        self._waits_for = "not reached yet"
+
+    def waits(self, reason: str) -> None:
+        """The database cannot be opened yet."""
+        self._waits_for = reason
 
     @property
     def working(self) -> bool:
@@ -34,7 +39,7 @@ class Readiness:
     async def missing(self) -> list[str]:
         """One phrase for each thing that is missing; empty when ready."""
         if self.parts is None:
-            return ["database: not reached yet"]
+            return [f"database: {self._waits_for}"]
         lacking = []
         try:
             async with asyncio.timeout(2), self.parts.database.connection() as conn:

@@ -7,6 +7,7 @@ waited for until no transaction can fill them any more.
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import datetime
 from time import monotonic
 
@@ -19,8 +20,10 @@ from adapters.postgres.errors import PostgresError
 from daemon.backoff import backoff, failures_in_a_row
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
+from daemon.moves import tell_moves
 from daemon.steps import take_steps
 from daemon.supervisor import wait_or_stop
+from daemon.tracing import note_span, span
 from daemon.transactions import in_transaction
 from statemachine.changes import Changes, EventType
 from statemachine.facts import AcceptedPublished, Fact
@@ -157,7 +160,7 @@ class Relay:
 
     async def _publish(self, window: Window, epoch: int) -> bool:
         """Publish one wave and store what was confirmed; False when the broker took nothing."""
-        wave = window.next_wave()
+        wave, started = window.next_wave(), monotonic()
         with self._metrics.event_publish.time():
             results = await self._publisher.publish(wave)
         confirmed = [event for event, why_not in zip(wave, results, strict=True) if not why_not]
@@ -166,6 +169,7 @@ class Relay:
                 log.warning("event not taken", event_id=str(event.id), error=why_not)
         for event in confirmed:
             del window.waiting[event.position]
+            _tell(event, monotonic() - started)
         await self._settle(window, confirmed, epoch)
         return bool(confirmed)
 
@@ -179,12 +183,13 @@ class Relay:
             elif event.type is EventType.ORDER_NEW and event.connection:
                 self._metrics.confirmed(event.connection, event.time, self._clock())
         position = window.confirmed_to
-        synced = await in_transaction(
-            self._database, lambda tx: self._store(tx, accepted, position, epoch)
-        )
+        with span("sync") if accepted else nullcontext():
+            synced = await in_transaction(
+                self._database, lambda tx: self._store(tx, accepted, position, epoch)
+            )
         window.stored = position
         for connection_id, changes in synced.items():
-            self._metrics.count_changes(connection_id, changes)
+            tell_moves(self._metrics, connection_id, changes)
 
     async def _store(
         self,
@@ -201,3 +206,11 @@ class Relay:
         if not await events.advance(tx, position, epoch):
             raise RoleLost
         return synced
+
+
+def _tell(event: LoggedEvent, seconds: float) -> None:
+    """The broker has confirmed it."""
+    about = {"event_id": str(event.id), "type": str(event.type), "subject": event.subject}
+    log.debug("event published", connection=event.connection, order_id=event.order_id, **about)
+    if event.traceparent is not None:
+        note_span("publish", seconds, event.traceparent, **about)

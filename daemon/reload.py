@@ -13,7 +13,7 @@ from daemon.logs import configure_logging
 from daemon.settings import Settings, SettingsError
 from daemon.supervisor import Work
 from daemon.systemd import ServiceManager
-from daemon.wiring import Parts, utc_now
+from daemon.wiring import Parts
 from statemachine.facts import Refused
 
 log = structlog.get_logger(__name__)
@@ -58,7 +58,7 @@ class Reload:
         try:
             settings = self._read()
             configure_logging(settings.log_format, settings.log_level)
-            changed = await apply_declared(parts, settings.connections, utc_now())
+            changed = await apply_declared(parts, settings.connections, parts.clock())
         except SettingsError as error:
             log.warning("not reloaded: the old settings hold", faults=error.faults)
         except (Refused, UnknownMarketplace, PostgresError) as error:

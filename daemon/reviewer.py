@@ -11,8 +11,10 @@ from adapters.postgres import connections
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
 from daemon.metrics import Metrics
+from daemon.moves import tell_moves
 from daemon.steps import Stepped, take_steps
 from daemon.supervisor import wait_or_stop
+from daemon.tracing import span
 from daemon.transactions import in_transaction
 from statemachine.facts import CatalogueChanged
 from statemachine.model import ConnectionId, OrderId
@@ -60,10 +62,11 @@ class Reviewer:
             waiting: dict[ConnectionId, list[OrderId]] = {}
             for connection_id, order_id in await product_store.waiting_for(taking, changed):
                 waiting.setdefault(connection_id, []).append(order_id)
-            for connection_id, orders in sorted(waiting.items()):
-                for start in range(0, len(orders), ORDERS):
-                    await self._decide(connection_id, orders[start : start + ORDERS])
-                    await product_store.still_taking(taking)
+            with span("review"):
+                for connection_id, orders in sorted(waiting.items()):
+                    for start in range(0, len(orders), ORDERS):
+                        await self._decide(connection_id, orders[start : start + ORDERS])
+                        await product_store.still_taking(taking)
         return True
 
     async def _decide(self, connection_id: ConnectionId, orders: Sequence[OrderId]) -> None:
@@ -74,5 +77,5 @@ class Reviewer:
             return await take_steps(tx, connection.settings, facts, self._clock())
 
         stepped = await in_transaction(self._database, decide)
-        self._metrics.count_changes(connection_id, stepped.changes)
+        tell_moves(self._metrics, connection_id, stepped.changes)
         log.info("orders decided again", connection=connection_id, orders=len(stepped.changes))

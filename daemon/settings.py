@@ -1,4 +1,4 @@
-"""Settings: environment over TOML file over defaults, checked whole before anything starts.
+"""Settings: environment over TOML file over systemd credentials over defaults, checked whole.
 
 Values of secrets and of URLs (they may hold passwords) are never shown.
 """
@@ -7,10 +7,11 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet, MultiFernet
 from pydantic import (
@@ -23,13 +24,14 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from daemon.settings_connections import DeclaredConnection, declared_connections, key_variables
 from daemon.settings_sources import (
     PREFIX,
     Given,
     SettingsError,
+    from_credentials,
     from_document,
     from_environment,
     problem,
@@ -51,17 +53,25 @@ __all__ = [
 
 _CONFIG = PREFIX + "CONFIG"
 _SECRET = frozenset({"database_url", "amqp_url", "http_token", "secret_key"})
+_PATHS = frozenset({"state_dir", "http_tls_cert", "http_tls_key"})
 _FERNET_KEYS = "must be 32 bytes in URL-safe base64 (a Fernet key), or several between commas"
 
 
 def _url(*schemes: str) -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
         scheme, _, rest = value.get_secret_value().partition("://")
-        if scheme not in schemes or not rest:
+        if scheme not in schemes or not rest or not _can_be_split(value.get_secret_value()):
             raise ValueError("must be a URL like " + " or ".join(f"{s}://…" for s in schemes))
         return value
 
     return AfterValidator(check)
+
+
+def _can_be_split(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0  # reading it checks it
+    except ValueError:
+        return False
 
 
 def _multi_fernet(keys: SecretStr) -> MultiFernet:
@@ -78,6 +88,10 @@ def _fernet_keys(keys: SecretStr) -> SecretStr:
 
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
+
+
+def _days(value: Any) -> Any:
+    return 0 if isinstance(value, str) and value.strip().lower() == "none" else value
 
 
 class Plan(BaseModel):
@@ -106,8 +120,17 @@ class Settings(BaseModel):
     http_token: Annotated[SecretStr, Field(min_length=1)] | None = Field(
         None, description="Bearer token and console password"
     )
+    http_tls_cert: Path | None = Field(
+        None, description="PEM file with the certificate and its chain (none: plain HTTP)"
+    )
+    http_tls_key: Path | None = Field(
+        None, description="PEM file with its key (none: in the certificate's file)"
+    )
     secret_key: Annotated[SecretStr, AfterValidator(_fernet_keys)] | None = Field(
         None, description="Encrypts API keys at rest (none: made in the state directory)"
+    )
+    retention: Annotated[int, Field(ge=0), BeforeValidator(_days)] = Field(
+        180, description="Days after an order's end that its customer is kept (0 or none: for good)"
     )
     log_format: Annotated[Literal["console", "json"] | None, BeforeValidator(_lower)] = Field(
         None, description="How logs are written (none: console on a terminal, else json)"
@@ -124,6 +147,12 @@ class Settings(BaseModel):
             raise ValueError(
                 f"not a loopback address: set {PREFIX}HTTP_TOKEN too, or listen on 127.0.0.1"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _key_with_its_certificate(self) -> Self:
+        if self.http_tls_key is not None and self.http_tls_cert is None:
+            raise PydanticCustomError("http_tls_key", f"set {PREFIX}HTTP_TLS_CERT too")
         return self
 
 
@@ -155,7 +184,8 @@ def load_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
     """Read and check every setting; raises SettingsError.
 
     `config` goes before SPARTOO_SYNC_CONFIG. Empty variables count as not set. Paths in the
-    TOML file are relative to its folder.
+    TOML file are relative to its folder. A secret that neither gives is taken from the file of
+    its name in $CREDENTIALS_DIRECTORY, where systemd puts what LoadCredential= names.
     """
     reading, tables = _read(config, environ)
     connections, faults = declared_connections(tables, environ)
@@ -192,6 +222,7 @@ def _read(config: Path | None, environ: Mapping[str, str]) -> tuple[_Reading, Gi
     document = read_document(path) if path else {}
     tables = Given("connections", document.pop("connections", []), path)
     reading = _Reading()
+    _take(reading, from_credentials(environ, _SECRET))
     if path:
         _take(reading, from_document(document, path))
     _take(reading, from_environment(environ, {_CONFIG, *key_variables(tables)}))
@@ -208,7 +239,7 @@ def _take(reading: _Reading, layer: Iterable[tuple[str, Given]]) -> None:
         elif key in taken:
             reading.faults.append(given.fault(f"set this or {taken[key].name}, not both"))
         else:
-            taken[key] = given
+            taken[key] = replace(given, names_file=key != written)
     reading.found |= taken
 
 
@@ -230,13 +261,14 @@ def _validated(
 
 
 def _value(key: str, given: Given) -> Any:
-    if key in _SECRET and given.name.lower().endswith("_file"):
+    if given.names_file:
         return given.file_content()
-    return given.path() if key == "state_dir" else given.value
+    return given.path() if key in _PATHS else given.value
 
 
 def _settings_fault(reading: _Reading, details: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in details["loc"]) or "http_host"
+    whole = "http_tls_key" if details["type"] == "http_tls_key" else "http_host"
+    key = ".".join(str(part) for part in details["loc"]) or whole
     return reading.found[key].fault(problem(details), show=key not in _SECRET)
 
 

@@ -5,7 +5,13 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from daemon.settings_sources import Given, SettingsError, problem, unknown_setting
+from daemon.settings_sources import (
+    Given,
+    SettingsError,
+    credential,
+    problem,
+    unknown_setting,
+)
 from statemachine.connection import ConnectionSettings
 
 _API_KEY = ("api_key", "api_key_file", "api_key_env")
@@ -74,8 +80,15 @@ def _connection_fault(connection: Given, details: ErrorDetails) -> str:
 
 
 def _api_key(connection: Given, environ: Mapping[str, str]) -> SecretStr:
-    """The key from the one place the connection names; SettingsError without its value."""
+    """The key from the one place the connection names; SettingsError without its value.
+
+    A connection that names none has the systemd credential `api_key.ID`.
+    """
     named = [key for key in _API_KEY if key in connection.value]
+    if not named:
+        stored = credential(environ, f"api_key.{connection.value.get('id')}")
+        if stored is not None:
+            return SecretStr(Given(f"credential {stored.name}", stored).file_content())
     if len(named) != 1:
         had = " and ".join(named) or "none"
         raise SettingsError([connection.fault(f"needs one of {', '.join(_API_KEY)}; has {had}")])

@@ -1,4 +1,4 @@
-"""Where settings are written: the TOML file and the environment.
+"""Where settings are written: the TOML file, the environment and systemd's credentials.
 
 Each value keeps the name the person wrote it under, so that a wrong one can be named.
 """
@@ -37,11 +37,15 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One value somebody wrote: `name` as they wrote it, `file` the TOML file it stands in."""
+    """One value somebody wrote: `name` as they wrote it, `file` the TOML file it stands in.
+
+    `names_file`: the value is the path of the file that holds it.
+    """
 
     name: str
     value: Any
     file: Path | None = None
+    names_file: bool = False
 
     def fault(self, problem: str, *, show: bool = False) -> str:
         """One line: the name, the value if it may be shown, the problem, the file."""
@@ -92,6 +96,23 @@ def from_document(document: Mapping[str, Any], path: Path) -> Iterator[tuple[str
                 yield f"{key}.{inner}", Given(f"{key}.{inner}", content, path)
         else:
             yield key, Given(key, value, path)
+
+
+def from_credentials(
+    environ: Mapping[str, str], secrets: Iterable[str]
+) -> Iterator[tuple[str, Given]]:
+    """Those of the secrets that are files of their name in $CREDENTIALS_DIRECTORY."""
+    for name in sorted(secrets):
+        path = credential(environ, name)
+        if path is not None:
+            yield f"{name}_file", Given(f"credential {name}", path)
+
+
+def credential(environ: Mapping[str, str], name: str) -> Path | None:
+    """The file of that name in $CREDENTIALS_DIRECTORY, if there is one."""
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(directory) / name if directory else None
+    return path if path is not None and path.exists() else None
 
 
 def from_environment(

@@ -1,10 +1,9 @@
 """The one place that knows everything: settings → parts → named tasks."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -14,10 +13,11 @@ from cryptography.fernet import MultiFernet
 from adapters.postgres import migrate
 from adapters.postgres.database import Database
 from adapters.postgres.embedded import EmbeddedPostgres
-from adapters.postgres.errors import DatabaseUnavailable
+from adapters.postgres.errors import DatabaseUnavailable, SchemaOutdated
 from daemon.accounts import Accounts
 from daemon.backoff import backoff
 from daemon.broker import BrokerLink
+from daemon.clock import Clock
 from daemon.command_reader import CommandReader
 from daemon.commands import CommandDesk
 from daemon.dispatcher import Dispatcher
@@ -26,6 +26,7 @@ from daemon.holdings import Holdings
 from daemon.metrics import Metrics
 from daemon.poller import Poller
 from daemon.relay import LogOnly, Relay
+from daemon.retention import Retention
 from daemon.reviewer import Reviewer
 from daemon.settings import Settings, ensure_secret_key
 from daemon.stock_pusher import StockPusher
@@ -36,17 +37,13 @@ log = structlog.get_logger(__name__)
 POOL_SIZE = 16
 
 
-def utc_now() -> datetime:
-    """The clock of the whole process."""
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the daemon and the command line are put together from."""
 
     settings: Settings
     database: Database
+    clock: Clock
     cipher: MultiFernet
     metrics: Metrics
     accounts: Accounts
@@ -75,12 +72,15 @@ async def embedded_postgres(directory: Path) -> AsyncIterator[str]:
         await embedded.stop()
 
 
-async def open_database(dsn: str, stop: asyncio.Event) -> Database | None:
+async def open_database(
+    dsn: str, stop: asyncio.Event, on_wait: Callable[[str], None] = lambda _: None
+) -> Database | None:
     """Wait for the database, bring its schema up to date, open it; None when stopping first.
 
+    A role that may not change the schema waits for its owner to do so; `on_wait` is told why.
     Raises SchemaNewer: this program is older than the schema and must not touch it.
     """
-    opening = asyncio.create_task(_open_database(dsn), name="opening the database")
+    opening = asyncio.create_task(_open_database(dsn, on_wait), name="opening the database")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
         await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -91,13 +91,14 @@ async def open_database(dsn: str, stop: asyncio.Event) -> Database | None:
         await asyncio.gather(opening, stopping, return_exceptions=True)
 
 
-async def _open_database(dsn: str) -> Database:
+async def _open_database(dsn: str, on_wait: Callable[[str], None]) -> Database:
     failures = 0
     while True:
         try:
             revision = await migrate.upgrade(dsn)
             database = await Database.open(dsn, max_size=POOL_SIZE)
-        except DatabaseUnavailable as error:
+        except (DatabaseUnavailable, SchemaOutdated) as error:
+            on_wait(str(error))
             failures += 1
             delay = backoff(failures, first=0.5, cap=10).total_seconds()
             log.warning("database not available", error=str(error), seconds=round(delay, 1))
@@ -114,29 +115,33 @@ async def open_parts(
     """Everything that is not a running task; closed in reverse order."""
     async with AsyncExitStack() as stack:
         cipher = ensure_secret_key(settings)
+        clock = await Clock.of(database)
         connector = aiohttp.TCPConnector(limit=512, limit_per_host=128)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         yield Parts(
             settings=settings,
             database=database,
+            clock=clock,
             cipher=cipher,
             metrics=metrics,
-            accounts=Accounts(database, session, cipher, metrics, utc_now),
-            desk=CommandDesk(database, settings.plan, metrics, utc_now),
+            accounts=Accounts(database, session, cipher, metrics, clock),
+            desk=CommandDesk(database, settings.plan, metrics, clock),
         )
 
 
 def daemon_tasks(parts: Parts, holdings: Holdings, link: BrokerLink | None) -> dict[str, Work]:
     """The daemon's tasks by name."""
-    database, metrics = parts.database, parts.metrics
-    common = (database, parts.accounts, holdings, metrics, utc_now)
+    database, metrics, clock = parts.database, parts.metrics, parts.clock
+    common = (database, parts.accounts, holdings, metrics, clock)
     tasks: dict[str, Work] = {
         "poller": Poller(*common).run,
         "dispatcher": Dispatcher(*common).run,
-        "relay": Relay(database, link or LogOnly(), holdings, metrics, utc_now).run,
-        "reviewer": Reviewer(database, metrics, utc_now).run,
+        "relay": Relay(database, link or LogOnly(), holdings, metrics, clock).run,
+        "reviewer": Reviewer(database, metrics, clock).run,
         "stock pusher": StockPusher(*common).run,
-        "gauges": Gauges(database, metrics, utc_now).run,
+        "retention": Retention(database, parts.settings.retention, clock).run,
+        "clock": clock.run,
+        "gauges": Gauges(database, metrics, clock).run,
     }
     if link is not None:
         tasks["broker"] = link.run

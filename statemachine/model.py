@@ -274,6 +274,7 @@ class Order:
     known_at: datetime | None = None  # since then the store's stock numbers include it
     shipments: tuple[Shipment, ...] = ()
     problem: Problem | None = None
+    erased_at: datetime | None = None  # since then it tells of no person
     reserved: Mapping[ProductId, int] = field(default_factory=dict)
     actions: Mapping[ActionKind, ActionStatus] = field(default_factory=dict)
 

@@ -47,6 +47,7 @@ from statemachine.order import (
     path,
     target,
 )
+from statemachine.privacy import erased
 
 MARKETPLACE = "marketplace"
 BROKER = "broker"
@@ -104,10 +105,11 @@ def _seen(draft: Draft, fact: Seen) -> Changes:
     order = draft.order
     if fact.read_at <= order.changed_at:
         return Changes(order=order, touched=False, stale=True)
-    changes = differences(order.facts, fact.order)
-    other_items = fact.order.lines != order.facts.lines
-    if fact.order != order.facts:
-        draft.set(facts=fact.order, changed_at=draft.context.now)
+    seen = fact.order if order.erased_at is None else erased(fact.order)
+    changes = differences(order.facts, seen)
+    other_items = seen.lines != order.facts.lines
+    if seen != order.facts:
+        draft.set(facts=seen, changed_at=draft.context.now)
     if other_items:
         draft.match()
     if changes:

@@ -11,6 +11,7 @@ from asyncpg import Record
 from adapters.postgres.codec import dump
 from adapters.postgres.events import notify
 from adapters.postgres.queries import load
+from adapters.trace import traceparent
 from statemachine.changes import Action
 from statemachine.model import ActionKind, ActionStatus, ConnectionId, OrderId, ReturnId
 
@@ -36,6 +37,7 @@ class ClaimedAction:
     attempts: int  # this one included
     unsure: bool
     held_until: datetime
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,12 @@ async def store(tx: "Tx", connection: ConnectionId, steps: Iterable[tuple[str, S
     steps = list(steps)
     settled = [(id_, kind, status) for id_, step in steps for kind, status in step.settled.items()]
     queued = [(id_, a.kind, a.reason, a.by) for id_, step in steps for a in step.actions]
-    for block, rows in (("settle_of_orders", settled), ("queue", queued)):
-        if rows:
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            await tx.execute(_SQL[block], connection, *columns)
+    if settled:
+        columns = [list(column) for column in zip(*settled, strict=True)]
+        await tx.execute(_SQL["settle_of_orders"], connection, *columns)
     if queued:
+        columns = [list(column) for column in zip(*queued, strict=True)]
+        await tx.execute(_SQL["queue"], connection, *columns, traceparent.get())
         await notify(tx, ["actions"])
 
 
@@ -152,7 +155,9 @@ async def request_fetch(
     tx: "Tx", connection: ConnectionId, order_id: OrderId, requested_by: str
 ) -> int:
     """Have one order read again now; a second request joins one that waits. Its action's id."""
-    action_id: int = await tx.fetchval(_SQL["request_fetch"], connection, order_id, requested_by)
+    action_id: int = await tx.fetchval(
+        _SQL["request_fetch"], connection, order_id, requested_by, traceparent.get()
+    )
     await notify(tx, ["actions"])
     return action_id
 

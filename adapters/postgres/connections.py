@@ -161,8 +161,18 @@ async def api_key(conn: "Conn", cipher: MultiFernet, connection: ConnectionId) -
 
 
 async def rotate(tx: "Tx", cipher: MultiFernet) -> int:
-    """Seal every API key with the first secret key; how many. Raises UnreadableKey."""
+    """Seal every API key with the first secret key; how many.
+
+    Raises UnreadableKey, which names every one that cannot be opened; nothing is changed then.
+    """
     rows = await tx.fetch(_SQL["keys"])
+    unreadable = [row["id"] for row in rows if not _opens(cipher, row["api_key"])]
+    if unreadable:
+        raise UnreadableKey(
+            f"nothing was changed: the API key of {', '.join(unreadable)} was sealed with a secret"
+            " key that is not given; add it to SPARTOO_SYNC_SECRET_KEY, or give the API key again"
+            " (`spartoo-sync connections set ID --api-key`)"
+        )
     opened = [_opened(cipher, row["id"], row["api_key"]) for row in rows]
     sealed = [_sealed(cipher, key) for key in opened]
     await tx.execute(_SQL["replace_keys"], [row["id"] for row in rows], sealed)
@@ -256,6 +266,14 @@ def _unknown(connection: ConnectionId) -> UnknownConnection:
 
 def _sealed(cipher: MultiFernet, api_key: str | None) -> bytes | None:
     return None if api_key is None else cipher.encrypt(api_key.encode())
+
+
+def _opens(cipher: MultiFernet, sealed: bytes) -> bool:
+    try:
+        cipher.decrypt(sealed)
+    except InvalidToken:
+        return False
+    return True
 
 
 def _opened(cipher: MultiFernet, connection: ConnectionId, sealed: bytes) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 import asyncpg
 
 from adapters.postgres.codec import register
+from adapters.postgres.connecting import connect
 from adapters.postgres.errors import translated
 from adapters.postgres.wakeups import Wakeups
 
@@ -47,6 +48,7 @@ async def _pool(dsn: str, max_size: int) -> "asyncpg.Pool[Record]":
         reset=_leave,
         timeout=10,
         command_timeout=60,
+        connect=connect,
         server_settings=_SERVER_SETTINGS,
     )
 
@@ -66,7 +68,7 @@ class Database:
 
     @classmethod
     async def open(cls, dsn: str, *, max_size: int = 10) -> Self:
-        """Connect. Raises DatabaseUnavailable."""
+        """Connect. Raises DatabaseUnavailable, UnusableUrl."""
         with translated():
             pool, reserved = await _pool(dsn, max_size), await _pool(dsn, 1)
             async with pool.acquire():

@@ -55,7 +55,8 @@ class EmbeddedPostgres:
 
     def _start(self) -> str:
         library = _library()
-        self._directory.mkdir(parents=True, exist_ok=True)
+        for directory in (self._directory.parent, self._directory):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = os.open(self._directory / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_SH)  # waits while another process stops the server
         try:

@@ -18,6 +18,10 @@ class DatabaseUnavailable(PostgresError):
     """
 
 
+class UnusableUrl(PostgresError):
+    """The database's URL cannot be used as it is. Mend SPARTOO_SYNC_DATABASE_URL."""
+
+
 class Conflict(PostgresError):
     """Another step got there first; nothing of this one was kept. Run the step again."""
 
@@ -46,6 +50,8 @@ _UNAVAILABLE = (
     asyncpg.OperatorInterventionError,  # shutting down, starting up, statement time-out
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,  # the role lacks a right: it may be granted any moment
+    asyncpg.PostgresSystemError,  # its disk fails, or is read-only
     asyncpg.ReadOnlySQLTransactionError,  # a standby, after a failover
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InternalClientError,  # the connection was cut while it changed hands
@@ -68,6 +74,8 @@ def translated() -> Iterator[None]:
         raise
     except _CONFLICT as error:
         raise Conflict(f"another step got there first ({error}); run the step again") from error
+    except asyncpg.exceptions.ClientConfigurationError as error:
+        raise UnusableUrl(f"SPARTOO_SYNC_DATABASE_URL: {error}") from error
     except _UNAVAILABLE as error:
         raise _unavailable(error) from error
     except asyncpg.InterfaceError as error:

@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 from adapters.ports import LoggedEvent
 from adapters.postgres.codec import dump
 from adapters.postgres.queries import load
+from adapters.trace import traceparent
 from statemachine.changes import Event, EventType
 from statemachine.model import CatalogId, ConnectionId, OrderId
 
@@ -37,6 +38,7 @@ async def append(tx: "Tx", events: Sequence[Event]) -> None:
         [event.connection for event in events],
         [event.order_id for event in events],
         [event.catalog for event in events],
+        traceparent.get(),
     )
     await notify(tx, ["events"])
 

@@ -15,6 +15,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
+from adapters.postgres.connecting import connect
 from adapters.postgres.errors import SchemaNewer, SchemaOutdated, translated
 
 if TYPE_CHECKING:
@@ -26,11 +27,12 @@ _LOCK = 0x5BA2_7005  # any number, the same for every daemon of this database
 
 
 async def upgrade(dsn: str) -> str:
-    """Bring the schema to this program's revision, which is returned. Raises SchemaNewer."""
+    """Bring the schema to this program's revision, which is returned.
+
+    Raises SchemaNewer, and SchemaOutdated where this role may not change the schema.
+    """
     with translated():
-        connection = await asyncpg.connect(
-            dsn, server_settings={"application_name": "spartoo-sync"}
-        )
+        connection = await connect(dsn, server_settings={"application_name": "spartoo-sync"})
         try:
             async with connection.transaction():
                 return await _upgrade(connection)
@@ -45,7 +47,13 @@ async def _upgrade(tx: "Tx") -> str:
     if present == wanted:
         return wanted
     _refuse_newer(script, present)
-    await tx.execute(_sql(script, present, wanted))
+    try:
+        await tx.execute(_sql(script, present, wanted))
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise SchemaOutdated(
+            f"{_outdated(present, wanted)}, and this role may not change it ({error});"
+            " run `spartoo-sync db upgrade` with the URL of the schema's owner"
+        ) from error
     log.info("schema upgraded", before=present, after=wanted)
     return wanted
 
@@ -57,10 +65,11 @@ async def check(tx: "Tx") -> None:
     if present == wanted:
         return
     _refuse_newer(script, present)
-    raise SchemaOutdated(
-        f"the database's schema is {present or 'not there yet'}, this program needs {wanted};"
-        " run `spartoo-sync db upgrade`"
-    )
+    raise SchemaOutdated(f"{_outdated(present, wanted)}; run `spartoo-sync db upgrade`")
+
+
+def _outdated(present: str | None, wanted: str) -> str:
+    return f"the database's schema is {present or 'not there yet'}, this program needs {wanted}"
 
 
 def _refuse_newer(script: ScriptDirectory, present: str | None) -> None:

@@ -87,6 +87,7 @@ def order(row: Record) -> Order:
         published_at=row["published_at"],
         known_at=row["known_at"],
         shipments=_SHIPMENTS.validate_json(row["shipments"]),
+        erased_at=row["erased_at"],
         problem=row["problem"] and _PROBLEM.validate_json(row["problem"]),
         reserved=_object(row["reserved"]),
         actions={

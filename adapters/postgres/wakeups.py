@@ -9,6 +9,8 @@ from weakref import WeakKeyDictionary
 import asyncpg
 import structlog
 
+from adapters.postgres.connecting import connect
+
 log = structlog.get_logger(__name__)
 
 CHANNEL = "spartoo_sync"
@@ -86,7 +88,7 @@ class Wakeups:
         """Listen until the connection is lost."""
         lost = asyncio.Event()
         settings = {"application_name": "spartoo-sync wake-ups"}
-        connection = await asyncpg.connect(self._dsn, timeout=10, server_settings=settings)
+        connection = await connect(self._dsn, timeout=10, server_settings=settings)
         try:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, lambda *args: self.notify(str(args[-1])))

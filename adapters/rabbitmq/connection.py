@@ -20,11 +20,13 @@ from yarl import URL
 
 from adapters.ports import BrokerUnavailable
 from adapters.rabbitmq.tolerance import accept_malformed_properties
+from adapters.tls import check_files, tls_fault
 
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 10
+_TLS_FILES = ("cafile", "certfile", "keyfile")
 
 
 @contextmanager
@@ -115,12 +117,19 @@ class Broker:
 
     async def _open(self) -> AbstractConnection:
         accept_malformed_properties()
-        return await aio_pika.connect(
-            self._url,
-            timeout=CONNECT_SECONDS,
-            heartbeat=HEARTBEAT_SECONDS,
-            client_properties={"connection_name": "spartoo-sync"},
-        )
+        check_files(str(self._url), _TLS_FILES)
+        try:
+            return await aio_pika.connect(
+                self._url,
+                timeout=CONNECT_SECONDS,
+                heartbeat=HEARTBEAT_SECONDS,
+                client_properties={"connection_name": "spartoo-sync"},
+            )
+        except CONNECTION_EXCEPTIONS as error:
+            fault = tls_fault(error, "RabbitMQ") if self._url.scheme == "amqps" else None
+            if fault is None:
+                raise
+            raise OSError(fault) from error
 
     async def _discard(self) -> None:
         connection, self._connection = self._connection, None

@@ -76,10 +76,14 @@ class RabbitMQFailed(Exception):
 
 
 class PrivateRabbitMQ:
-    """A node whose data, logs, configuration and cookie all lie in `directory`."""
+    """A node whose data, logs, configuration and cookie all lie in `directory`.
 
-    def __init__(self, directory: Path) -> None:
+    `config`: further lines of its rabbitmq.conf.
+    """
+
+    def __init__(self, directory: Path, config: str = "") -> None:
         self._directory = directory.absolute()
+        self._config = config
         self._server = _find_server()
         self._epmd = _find_tool("epmd")
         self._ports: tuple[int, int, int] | None = None  # AMQP, distribution, epmd
@@ -200,7 +204,7 @@ class PrivateRabbitMQ:
         user = {"name": "guest", "password": "guest", "tags": "administrator"}
         definitions.write_bytes(orjson.dumps({"users": [user], **_definitions("/")}))
         config = _CONFIG.format(port=self._amqp_port, definitions=definitions)
-        (self._directory / "rabbitmq.conf").write_text(config)
+        (self._directory / "rabbitmq.conf").write_text(config + self._config)
         (self._directory / "enabled_plugins").write_text("[].\n")
 
     def _environment(self) -> dict[str, str]:

@@ -26,6 +26,8 @@ def event_message(event: LoggedEvent) -> Message:
         headers["catalog"] = event.catalog
     if event.catalog is None or event.connection is not None:
         headers["connection"] = event.connection or owner
+    if event.traceparent is not None:
+        headers["traceparent"] = event.traceparent
     return Message(
         exchange=EVENTS,
         routing_key=f"{event.type}.{owner}",

@@ -13,7 +13,6 @@ from daemon.api.shapes import Listed, OrderDocument, answer, list_of
 from daemon.command_messages import OrderAcknowledge, OrderDecision, OrderFetch, OrderShip, Text
 from daemon.order_details import details_document, order_details
 from daemon.slips import delivery_slip
-from daemon.wiring import utc_now
 from statemachine.events import order_document
 from statemachine.facts import Refused
 from statemachine.model import ConnectionId, Order, OrderId, OrderState
@@ -78,7 +77,7 @@ async def save_slip(asked: Asked, named: OrderNamed) -> web.Response:
     parts = asked.parts
     async with parts.database.connection() as conn:
         order = await _find(conn, named)
-    pdf = await delivery_slip(parts.database, parts.accounts, order, utc_now)
+    pdf = await delivery_slip(parts.database, parts.accounts, order, parts.clock)
     headers = {"Content-Disposition": "attachment"}
     return web.Response(body=pdf, content_type="application/pdf", headers=headers)
 

@@ -15,7 +15,6 @@ from daemon.api.shapes import PlanDocument, QuarantineEntry, Reread, answer, lis
 from daemon.command_messages import Text
 from daemon.plan import plan_usage
 from daemon.quarantine import FOUND_BY_LOOKS, read_again
-from daemon.wiring import utc_now
 from statemachine.facts import Refused
 
 routes = Routes()
@@ -84,6 +83,6 @@ async def show_plan(asked: Asked, _: Nothing) -> web.Response:
     """Show what the plan allows and what is used of it this month."""
     parts = asked.parts
     async with parts.database.connection() as conn:
-        usage = await plan_usage(conn, parts.settings.plan, utc_now())
+        usage = await plan_usage(conn, parts.settings.plan, parts.clock())
     totals = {"orders": usage.orders, "further_packages": usage.further_packages}
     return answer(asdict(usage) | totals)

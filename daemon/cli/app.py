@@ -16,8 +16,10 @@ from daemon.cli.diagram import register as register_diagram
 from daemon.cli.doctor import register as register_doctor
 from daemon.cli.events import group as events
 from daemon.cli.failures import INTERRUPTED, REFUSED, failure_of
+from daemon.cli.keys import group as keys
 from daemon.cli.orders import group as orders
 from daemon.cli.output import print_error
+from daemon.cli.privacy import group as privacy
 from daemon.cli.process import register as register_processes
 from daemon.cli.quarantine import group as quarantine
 from daemon.cli.returns import group as returns
@@ -30,7 +32,8 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (connections, orders, returns, catalog, events, quarantine, database):
+_GROUPS = (connections, orders, returns, catalog, events, quarantine, keys, privacy, database)
+for _group in _GROUPS:
     app.add_typer(_group)
 for _register in (register_processes, register_sync, register_doctor, register_diagram):
     _register(app)

@@ -21,7 +21,6 @@ from daemon.declared import apply_declared
 from daemon.settings import SettingsError
 from daemon.settings_connections import DeclaredConnection, declared_connections
 from daemon.settings_sources import Given, read_document
-from daemon.wiring import utc_now
 from statemachine.connection import ConnectionSettings
 from statemachine.model import ConnectionId
 
@@ -147,7 +146,7 @@ async def apply(
     """Add or change the connections a settings file declares, as the daemon does at start."""
     declared = _declared(file)
     async with invocation.parts() as parts:
-        changed = await apply_declared(parts, declared, utc_now())
+        changed = await apply_declared(parts, declared, parts.clock())
     if invocation.as_json:
         print_json({"changed": changed, "declared": [c.settings.id for c in declared]})
     else:

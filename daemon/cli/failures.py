@@ -7,7 +7,7 @@ import typer
 
 from adapters.catalog import UnreadableCatalog
 from adapters.ports import AccountRejected, BrokerUnavailable, MarketplaceError
-from adapters.postgres.errors import PostgresError
+from adapters.postgres.errors import PostgresError, UnusableUrl
 from adapters.rabbitmq.node import RabbitMQFailed, RabbitMQMissing
 from adapters.registry import UnknownMarketplace
 from daemon.accounts import BudgetSpent
@@ -46,7 +46,7 @@ def failure_of(error: Exception) -> Failure | None:
     match error:
         case Refused():
             return Failure(REFUSED, error.code, error.message)
-        case SettingsError() | UnknownMarketplace():
+        case SettingsError() | UnknownMarketplace() | UnusableUrl():
             return Failure(WRONG_USAGE, "bad_settings", str(error))
         case typer.TyperException():
             return Failure(error.exit_code, "bad_usage", _usage(error))

@@ -10,7 +10,6 @@ from daemon.cli.command import Invocation
 from daemon.cli.order_names import OrderName
 from daemon.cli.output import note, print_json
 from daemon.slips import delivery_slip
-from daemon.wiring import utc_now
 
 
 async def save_slip(
@@ -24,7 +23,7 @@ async def save_slip(
     async with invocation.parts() as parts:
         async with parts.database.connection() as conn:
             order = await find_order(conn, name)
-        pdf = await delivery_slip(parts.database, parts.accounts, order, utc_now)
+        pdf = await delivery_slip(parts.database, parts.accounts, order, parts.clock)
     output.write_bytes(pdf)
     about = {"connection": order.connection, "order_id": order.id}
     if invocation.as_json:

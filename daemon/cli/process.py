@@ -1,6 +1,7 @@
 """`run`, `simulator` and `demo`: what stays in the foreground until it is stopped."""
 
 import asyncio
+import os
 import re
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from daemon.logs import configure_logging
 from daemon.main import run_daemon
 from daemon.reload import Reload
 from daemon.supervisor import stop_on_signals
+from daemon.tracing import tracing
 
 _ACCOUNT = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,62})=([0-9A-Fa-f]{16})", re.ASCII)
 _DEFAULT_ACCOUNTS = ["shoes-fr=0123456789ABCDEF"]
@@ -36,7 +38,8 @@ async def run(invocation: Invocation) -> None:
     configure_logging(settings.log_format, settings.log_level)
     stop = asyncio.Event()
     stop_on_signals(stop)
-    await run_daemon(settings, stop, Reload(invocation.settings))
+    with tracing(os.environ):
+        await run_daemon(settings, stop, Reload(invocation.settings))
 
 
 async def demo(

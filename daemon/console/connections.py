@@ -10,7 +10,6 @@ from daemon.connection_health import Health, health_of, health_page
 from daemon.console.addresses import listed, named, place
 from daemon.console.visit import Complaint, Entry, Pages, Visit
 from daemon.plan import plan_usage
-from daemon.wiring import utc_now
 from statemachine.facts import Refused
 from statemachine.model import ConnectionId
 
@@ -39,9 +38,10 @@ async def grid(visit: Visit) -> web.Response:
 @PAGES.get("/plan")
 async def plan(visit: Visit) -> web.Response:
     """What is used of the plan."""
+    now = visit.parts.clock()
     async with visit.connection() as conn:
-        usage = await plan_usage(conn, visit.parts.settings.plan, utc_now())
-    return await visit.page("plan/plan.html", title="Plan", usage=usage, month=utc_now())
+        usage = await plan_usage(conn, visit.parts.settings.plan, now)
+    return await visit.page("plan/plan.html", title="Plan", usage=usage, month=now)
 
 
 @PAGES.post("/connections/{id}/sync")

@@ -13,7 +13,6 @@ from daemon.console.order_page import opened, show_tab
 from daemon.console.orders import order_path, path_of
 from daemon.console.visit import BY, Complaint, Outcome, Pages, Visit
 from daemon.slips import delivery_slip
-from daemon.wiring import utc_now
 from statemachine.facts import Refused
 from statemachine.model import Order
 from statemachine.shipping import left_to_ship
@@ -78,7 +77,7 @@ async def comment(visit: Visit) -> web.Response:
         raise Complaint(400, f"A comment has 1 to {LONGEST_COMMENT} characters.")
     async with visit.connection() as conn:
         order = (await opened(visit, conn)).order
-        note = Comment(text, visit.text("by")[:100] or BY, utc_now())
+        note = Comment(text, visit.text("by")[:100] or BY, visit.parts.clock())
         await comments.add(conn, order.connection, order.id, note)
     return visit.go(order_path(order, "comments"), "The comment is kept.")
 
@@ -90,7 +89,7 @@ async def slip(visit: Visit) -> web.Response:
         order = (await opened(visit, conn)).order
     parts = visit.parts
     try:
-        pdf = await delivery_slip(parts.database, parts.accounts, order, utc_now)
+        pdf = await delivery_slip(parts.database, parts.accounts, order, parts.clock)
     except Refused as refused:
         raise Complaint(409, f"{refused.code}: {refused.message}") from refused
     except BudgetSpent as error:

@@ -15,7 +15,6 @@ from daemon.console.charts import Chart, Pair, pairs_chart
 from daemon.console.visit import Complaint, Entry, Pages, Visit
 from daemon.readiness import READINESS
 from daemon.what_if import what_if
-from daemon.wiring import utc_now
 from statemachine.connection import PriceAttribute
 from statemachine.what_if import NOTES, Supposed, WhatIf
 
@@ -48,7 +47,7 @@ async def show(visit: Visit) -> web.Response:
     elif any(given[name] for name in _FIELDS[3:]):
         found = await _answer(visit, connection, given, errors)
     settings = connection.settings if connection else known[0].settings if known else None
-    today = utc_now().date()
+    today = visit.parts.clock().date()
     return await visit.page(
         "what_if/what_if.html",
         title="What if",

@@ -19,11 +19,11 @@ from adapters.spartoo.simulator import (
     catalog_products,
     running_simulator,
 )
+from daemon.clock import utc_now
 from daemon.demo.servers import empty_broker, empty_database, postgres, rabbitmq
 from daemon.products import upsert_products
 from daemon.settings import Settings
 from daemon.transactions import in_transaction
-from daemon.wiring import utc_now
 from statemachine.model import CatalogId
 
 AUTOMATIC, BY_HAND = "shoes-fr", "shoes-de"

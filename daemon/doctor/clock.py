@@ -7,8 +7,8 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from adapters.spartoo.sites import base_url
+from daemon.clock import utc_now
 from daemon.doctor.finding import Finding, Status, ok
-from daemon.wiring import utc_now
 from statemachine.connection import ConnectionSettings
 
 CLOCK = "clock"

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from adapters.postgres import connections, leases, migrate, server
 from adapters.postgres.database import Database
 from adapters.postgres.errors import SchemaNewer, SchemaOutdated
+from daemon.clock import utc_now
 from daemon.doctor.clock import compared
 from daemon.doctor.finding import Finding, failed, ok, warning
 from daemon.doctor.state import KEY, known_cipher
 from daemon.holdings import ROLES
 from daemon.settings import Settings
-from daemon.wiring import utc_now
 
 DATABASE, SCHEMA, RIGHTS, DAEMON = "database", "schema", "rights", "daemon"
 _OLDEST = 140000  # 14.0

@@ -12,11 +12,12 @@ from adapters.postgres.connections import Connection
 from adapters.postgres.database import Database
 from adapters.postgres.errors import PostgresError
 from daemon.accounts import Accounts
+from daemon.clock import utc_now
 from daemon.doctor import broker, clock, database, http, spartoo, state
 from daemon.doctor.finding import Check, Finding, failed, findings, warning
 from daemon.metrics import Metrics
 from daemon.settings import Settings
-from daemon.wiring import database_url, utc_now
+from daemon.wiring import database_url
 
 _LOCAL, _REMOTE, _CALLS = 5.0, 15.0, 60.0  # seconds
 _OPENING = 60.0  # an embedded server may have to recover first

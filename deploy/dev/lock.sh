@@ -14,7 +14,7 @@ compile=("$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 -
     --no-emit-index-url --no-header --no-annotate)
 
 lock=deploy/dev/requirements.lock
-"${compile[@]}" --extra embedded --group dev pyproject.toml -o "$lock"
+"${compile[@]}" --extra embedded --extra otel --group dev pyproject.toml -o "$lock"
 "${compile[@]}" --constraint "$lock" pyproject.toml -o deploy/runtime.lock
 "$tools/bin/python" -c '
 import tomllib

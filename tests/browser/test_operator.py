@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.async_api import Locator, Page, Route, expect
@@ -18,7 +19,7 @@ TOKEN = "a token of the tests"
 MARKUP = '<script>document.title="broken into"</script><img src=x onerror=alert(1)>'
 
 
-async def started(system: System, **settings: str) -> str:
+async def started(system: System, **settings: Any) -> str:
     """The console's address; orders of `manual` wait for a person."""
     system.connect("manual", open_look_interval=1)
     await system.fill_catalogue(1000)

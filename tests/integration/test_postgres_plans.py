@@ -1,6 +1,7 @@
 """The plans of what is asked every second: by index, however much is stored."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from tests.fixtures.postgres import add_connection
 from tests.unit.builders import NOW, settings
 
 HOLD = NOW - NOW
+LONG_AGO = NOW - timedelta(days=180)
 FILL = """
 insert into orders (
     order_id, connection, state, spartoo_status, purchased_at, facts, products, first_seen_at,
@@ -167,6 +169,17 @@ CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("stock_pushes", "pending", ()),
     ("comments", "of_order", (SHOP, "000001")),
     ("communications", "of_order", (SHOP, "000001", 500)),
+    ("privacy", "due", (LONG_AGO, 50)),
+    ("privacy", "lock", (IDS, [SHOP] * 3)),
+    ("privacy", "events", (IDS, [SHOP] * 3)),
+    ("privacy", "commands", (IDS, [SHOP] * 3)),
+    ("privacy", "orders", (IDS, [SHOP] * 3)),
+    ("privacy", "forget_history", (IDS, [SHOP] * 3)),
+    ("privacy", "forget_labels", (IDS, [SHOP] * 3)),
+    ("privacy", "of_person", ("000001", SHOP, "a@b", 100)),
+    ("privacy", "prune_events", (0, LONG_AGO, 100)),
+    ("privacy", "prune_communications", (0, LONG_AGO, 100)),
+    ("privacy", "prune_commands", (LONG_AGO, 100)),
 ]
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from adapters.ports import LoggedEvent
 from adapters.postgres.database import Database
 from adapters.postgres.events import append, relay_position
+from daemon.clock import utc_now
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
 from daemon.relay import Relay
-from daemon.wiring import utc_now
 from statemachine.changes import Event, EventType
 from tests.fixtures.postgres import eventually
 

@@ -161,3 +161,13 @@ def test_warnings_join_the_logs() -> None:
 )
 def test_mask(text: str, masked: str) -> None:
     assert mask(text) == masked
+
+
+def test_values_that_libraries_quote_are_hidden() -> None:
+    said = mask(
+        "1 validation error: email [type=string_type, input_value={'email': 'ada@example.org'},"
+        " input_type=dict]\nDETAIL:  Failing row contains (1, ada@example.org, x).\nnext line"
+    )
+    assert "ada@example.org" not in said
+    assert said.startswith("1 validation error: email [type=string_type, input_value=***, input_t")
+    assert said.endswith("Failing row contains ***\nnext line")

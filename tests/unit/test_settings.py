@@ -50,6 +50,14 @@ def test_defaults() -> None:
     assert settings.connections == ()
 
 
+def test_retention_in_days_or_none() -> None:
+    assert load().retention == 180
+    assert load(RETENTION="30").retention == 30
+    assert load(RETENTION="None").retention == load(RETENTION="0").retention == 0
+    (line,) = faults(RETENTION="-1")
+    assert line == "SPARTOO_SYNC_RETENTION = '-1': must be greater than or equal to 0"
+
+
 @pytest.mark.parametrize(
     ("xdg", "expected"),
     [
@@ -115,6 +123,42 @@ def test_overridden_file_is_not_read(tmp_path: Path) -> None:
     token = load(config, HTTP_TOKEN="t").http_token
     assert token is not None
     assert token.get_secret_value() == "t"
+
+
+def test_a_secret_nobody_gave_is_taken_from_systemds_credentials(tmp_path: Path) -> None:
+    directory = tmp_path / "credentials"
+    directory.mkdir()
+    (directory / "http_token").write_text("by credential\n")
+    (directory / "amqp_url").write_text("amqp://by-credential")
+    (directory / "database_url").write_text("postgresql://by-credential")
+    (directory / "http_port").write_text("1234")  # no secret, so no setting
+    environ = {"CREDENTIALS_DIRECTORY": str(directory), "HOME": str(tmp_path)}
+    config = write(tmp_path, 'database_url = "postgresql://by-file"')
+    settings = load_settings(config, environ | {"SPARTOO_SYNC_AMQP_URL": "amqp://by-variable"})
+    assert settings.http_token is not None
+    assert settings.http_token.get_secret_value() == "by credential"
+    assert settings.amqp_url is not None
+    assert settings.amqp_url.get_secret_value() == "amqp://by-variable"
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == "postgresql://by-file"
+    assert settings.http_port == 8080
+
+
+def test_an_api_key_nobody_gave_is_taken_from_systemds_credentials(tmp_path: Path) -> None:
+    (tmp_path / "api_key.shoes-fr").write_text(f"{KEY}\n")
+    config = write(tmp_path, '[[connections]]\nid = "shoes-fr"\n')
+    settings = load_settings(config, {"CREDENTIALS_DIRECTORY": str(tmp_path), "HOME": "/nowhere"})
+    assert settings.connections[0].api_key.get_secret_value() == KEY
+
+
+def test_empty_and_wrong_credentials_are_named_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "http_token").write_text("")
+    (tmp_path / "secret_key").write_text("pa55word")
+    with pytest.raises(SettingsError) as refused:
+        load_settings(None, {"CREDENTIALS_DIRECTORY": str(tmp_path), "HOME": "/nowhere"})
+    empty, wrong = refused.value.faults
+    assert empty == f"credential http_token = {tmp_path / 'http_token'}: file: empty"
+    assert wrong.startswith("credential secret_key: must be 32 bytes")
 
 
 def test_unreadable_and_empty_secret_files_are_named(tmp_path: Path) -> None:

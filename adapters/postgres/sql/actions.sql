@@ -15,10 +15,10 @@ where
 -- tried and then given up for this one);
 -- of those that are done only a reading, and sending another label, are done again.
 insert into actions as a (
-    connection, order_id, kind, reason, requested_by, due_at, created_at, unsure
+    connection, order_id, kind, reason, requested_by, due_at, created_at, traceparent, unsure
 )
 select
-    $1, u.order_id, u.kind, u.reason, u.requested_by, now(), now(),
+    $1, u.order_id, u.kind, u.reason, u.requested_by, now(), now(), $6,
     exists (
         select from actions as e
         where
@@ -31,20 +31,24 @@ order by u.n
 on conflict (order_id, connection, kind) do update set
     id = default, status = 'pending', attempts = 0, result = null,
     reason = excluded.reason, requested_by = excluded.requested_by, due_at = excluded.due_at,
-    created_at = excluded.created_at, settled_at = null, unsure = a.unsure or excluded.unsure
+    created_at = excluded.created_at, settled_at = null, traceparent = excluded.traceparent,
+    unsure = a.unsure or excluded.unsure
 where
     a.status in ('failed', 'superseded')
     or (a.status = 'done' and a.kind in ('fetch', 'return_label'))
 
 -- name: request_fetch
 -- Read an order again, now; a second request joins the first.
-insert into actions as a (connection, order_id, kind, requested_by, due_at, created_at)
-values ($1, $2, 'fetch', $3, now(), now())
+insert into actions as a (
+    connection, order_id, kind, requested_by, due_at, created_at, traceparent
+)
+values ($1, $2, 'fetch', $3, now(), now(), $4)
 on conflict (order_id, connection, kind) do update set
     attempts = case when a.status = 'pending' then a.attempts else 0 end,
     result = case when a.status = 'pending' then a.result end,
     created_at = case when a.status = 'pending' then a.created_at else excluded.created_at end,
-    requested_by = excluded.requested_by, due_at = least(a.due_at, excluded.due_at),
+    traceparent = excluded.traceparent, requested_by = excluded.requested_by,
+    due_at = least(a.due_at, excluded.due_at),
     status = 'pending', settled_at = null
 returning id
 
@@ -131,7 +135,7 @@ from taken as t
 where a.id = t.id
 returning
     a.id, a.connection, a.order_id, a.kind, a.reason, a.requested_by, a.attempts, t.unsure,
-    a.held_until
+    a.held_until, a.traceparent
 
 -- name: heartbeat
 -- Still at work on these; one that is being settled this moment is not waited for.

@@ -8,9 +8,11 @@ returning source, subject, sequence
 -- name: append
 -- Position order is list order.
 insert into events (
-    id, type, source, subject, sequence, time, data, connection, order_id, catalog
+    id, type, source, subject, sequence, time, data, connection, order_id, catalog, traceparent
 )
-select u.id, u.type, u.source, u.subject, u.sequence, u.time, u.data, u.connection, u.order_id, u.catalog
+select
+    u.id, u.type, u.source, u.subject, u.sequence, u.time, u.data, u.connection, u.order_id,
+    u.catalog, $11
 from unnest(
     $1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::json[],
     $8::text[], $9::text[], $10::text[]

@@ -1,12 +1,24 @@
 -- name: put
--- Says since when, if this is news: not there before, or other XML or another error.
+-- Says since when, if this is news: not there before, or other XML or another error. Of an order
+-- whose customer was erased no XML is kept.
 with before as (
     select xml, error from quarantine where connection = $1 and order_id = $2
 )
 insert into quarantine as q (
     connection, order_id, fingerprint, xml, error, first_seen_at, last_seen_at, read_from
 )
-values ($1, $2, $3, $4, $5, $6, $6, $7)
+select
+    $1, $2, $3,
+    case
+        when
+            exists (
+                select from orders
+                where connection = $1 and order_id = $2 and erased_at is not null
+            )
+            then ''
+        else $4::bytea
+    end,
+    $5, $6, $6, $7
 on conflict (connection, order_id) do update set
     fingerprint = excluded.fingerprint, xml = excluded.xml, error = excluded.error,
     last_seen_at = excluded.last_seen_at, read_from = excluded.read_from

@@ -52,6 +52,7 @@ create table orders (
     shipments json not null,
     problem json,
     identifiers text[] not null, -- references that may name a product
+    erased_at timestamptz, -- since then it tells of no person, whatever the marketplace says
     primary key (order_id, connection)
 ) with (fillfactor = 80);
 create index orders_paged on orders (connection, purchased_at desc, order_id) include (state);
@@ -62,6 +63,8 @@ create index orders_undecided on orders using gin (identifiers) with (fastupdate
 create index orders_newest on orders (purchased_at desc, order_id, connection);
 create index orders_state on orders (state, purchased_at desc, order_id, connection)
     include (first_seen_at);
+create index orders_ended on orders (changed_at)
+    where erased_at is null and state in ('shipped', 'cancelled', 'lost', 'undelivered');
 create index orders_problem on orders (purchased_at desc, order_id, connection)
     where problem is not null;
 
@@ -165,6 +168,7 @@ create table events (
     connection text collate "C",
     order_id text collate "C",
     catalog text collate "C",
+    traceparent text, -- of the step that told it, where traces are kept
     unique (source, subject, sequence)
 );
 create index events_connection on events (connection, position) where connection is not null;
@@ -201,6 +205,7 @@ create table actions (
     result json, -- code and message
     created_at timestamptz not null,
     settled_at timestamptz,
+    traceparent text, -- of the step that queued it, where traces are kept
     check ((status = 'pending') = (settled_at is null)),
     unique (order_id, connection, kind)
 ) with (fillfactor = 70);
@@ -298,6 +303,9 @@ create table commands ( -- answered before, by id
 );
 create index commands_order on commands ((body ->> 'order_id'), (body ->> 'connection'))
     where command like 'order.%';
+create index commands_return on commands ((body ->> 'return_id'), (body ->> 'connection'))
+    where command like 'return.%';
+create index commands_received on commands (received_at);
 
 create table communications ( -- calls about one order; its events and commands stand elsewhere
     id bigint generated always as identity primary key,

@@ -1,0 +1,3 @@
+-- name: now
+-- The one clock that all replicas share.
+select clock_timestamp()
