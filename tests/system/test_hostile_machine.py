@@ -42,8 +42,13 @@ async def run(system: System, **settings: object) -> tuple[int, str]:
         env=environment(config.parent),
         cwd=config.parent,
     )
-    async with asyncio.timeout(40):
-        output, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(40):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     return process.returncode or 0, output.decode()
 
 
