@@ -10,9 +10,11 @@ import pytest
 
 from adapters.postgres.database import Database
 from adapters.postgres.errors import DatabaseUnavailable
+from tests.fixtures.certificates import Authority
 from tests.fixtures.daemon_process import RUN, environment
 from tests.fixtures.postgres import eventually
 from tests.fixtures.system import System
+from tests.fixtures.tls_postgres import TlsPostgres
 
 # Root without the right to pass over the modes of files.
 AS_OTHERS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
@@ -40,15 +42,23 @@ async def run(system: System, **settings: object) -> tuple[int, str]:
         env=environment(config.parent),
         cwd=config.parent,
     )
-    async with asyncio.timeout(40):
-        output, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(40):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     return process.returncode or 0, output.decode()
 
 
 async def test_a_state_directory_that_cannot_be_written_is_named(
     offline: System, locked: Path
 ) -> None:
-    status, said = await run(offline, state_dir=str(locked / "state"))
+    server = TlsPostgres(offline.dsn)  # its socket may be another user's
+    with server.with_certificate(Authority(locked.parent).issue("127.0.0.1")):
+        url = server.url(sslmode="disable")
+        status, said = await run(offline, state_dir=str(locked / "state"), database_url=url)
     assert status == 2
     last = said.splitlines()[-1]
     assert last.startswith(f"error: secret key {locked}/state/secret.key: ")
