@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from adapters.postgres.codec import dump
 from adapters.postgres.queries import load
+from adapters.postgres.words import words_without_person
 from statemachine.model import ConnectionId, MarketplaceOrder, OrderId
 from statemachine.privacy import erased, without_person
 
@@ -29,6 +30,7 @@ _FORGET = (
     "forget_slips",
     "forget_labels",
     "forget_quarantine",
+    "forget_comments",
 )
 
 
@@ -75,10 +77,16 @@ async def erase(tx: "Tx", keys: Sequence[OrderKey], now: datetime) -> None:
     blank = [dump(erased(_FACTS.validate_json(row["facts"]))) for row in facts]
     found = _columns([OrderKey(row["order_id"], row["connection"]) for row in facts])
     await tx.execute(_SQL["erase_orders"], *found, blank, now)
+    await tx.execute(_SQL["forget_words"], *found, [_words(row) for row in facts])
     await _erase_events(tx, columns)
     await _erase_commands(tx, columns)
     for block in _FORGET:
         await tx.execute(_SQL[block], *columns)
+
+
+def _words(row: "Record") -> str:
+    whole = (row["order_id"], row["store_order_id"] or "", *row["identifiers"])
+    return "\n".join(words_without_person(row["connection"], whole))
 
 
 async def _erase_events(tx: "Tx", columns: tuple[list[str], list[str]]) -> None:

@@ -8,7 +8,7 @@ they are; an address from its beginning once an @ was typed.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from statemachine.model import ConnectionId, Order
 
@@ -30,9 +30,21 @@ def order_words(order: Order, identifiers: Iterable[str]) -> list[str]:
     names = fold(f"{customer.first_name} {customer.last_name} {customer.company}")
     email = fold(customer.email)
     whole = (order.id, order.store_order_id or "", *identifiers, email.partition("@")[2])
-    ids = filter(None, (fold(text)[:_LONGEST] for text in whole))
-    found = dict.fromkeys((*_split(names), *ids, *((_email(email),) if email else ())))
-    return [mark(order.connection), *list(found)[:_MOST]]
+    found = (*_split(names), *_whole(whole), *((_email(email),) if email else ()))
+    return _marked(order.connection, found)
+
+
+def words_without_person(connection: ConnectionId, whole: Iterable[str]) -> list[str]:
+    """What an order is still found by without its customer: its ids and references."""
+    return _marked(connection, _whole(whole))
+
+
+def _whole(texts: Iterable[str]) -> Iterator[str]:
+    return filter(None, (fold(text)[:_LONGEST] for text in texts))
+
+
+def _marked(connection: ConnectionId, found: Iterable[str]) -> list[str]:
+    return [mark(connection), *list(dict.fromkeys(found))[:_MOST]]
 
 
 def mark(connection: ConnectionId) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters.postgres import privacy, quarantine
+from adapters.postgres import orders, privacy, quarantine
 from adapters.postgres.database import Database
 from adapters.postgres.privacy import OrderKey
 from adapters.spartoo.simulator.orders import Party, SimulatedOrder, Status
@@ -89,9 +89,14 @@ async def test_the_customer_goes_and_the_figures_stay(
         await conn.execute(
             "insert into quarantine values ($2, $1, '\\x00', $3, 'wrong', now(), now())", *key, xml
         )
+        note = f"{PERSON.first_name} rang again"
+        comment = "insert into comments (order_id, connection, text, written_by, at)"
+        await conn.execute(f"{comment} values ($1, $2, $3, 'ada', now())", *key, note)
         count = await conn.fetchval("select count(*) from events where order_id = $1", shipped.id)
     assert {place.split(":")[0] for place in await found_anywhere(db, NEEDLES)} >= {
         "orders.facts",
+        "order_search.words",
+        "comments.text",
         "events.data",
         "commands.body",
         "commands.reply",
@@ -106,6 +111,9 @@ async def test_the_customer_goes_and_the_figures_stay(
         await privacy.erase(tx, keys, datetime.now(UTC))
     assert keys == [OrderKey(OrderId(shipped.id), ConnectionId("manual"))]
     assert await found_anywhere(db, NEEDLES) == []
+    async with db.connection() as conn:
+        found = await orders.page(conn, text=shipped.id)
+    assert [order.id for order in found.items] == [shipped.id]
     async with db.connection() as conn:
         facts = json.loads(await conn.fetchval("select facts from orders"))
         events = await conn.fetch("select data from events where order_id = $1", shipped.id)

@@ -63,8 +63,8 @@ order by o.order_id, o.connection
 for update of o
 
 -- name: facts
--- What the marketplace says of these orders.
-select o.order_id, o.connection, o.facts from orders as o
+-- What the marketplace says of these orders, and what else they are found by.
+select o.order_id, o.connection, o.facts, o.store_order_id, o.identifiers from orders as o
 join unnest($1::text[], $2::text[]) as u (order_id, connection) using (order_id, connection)
 
 -- name: erase_orders
@@ -72,6 +72,12 @@ join unnest($1::text[], $2::text[]) as u (order_id, connection) using (order_id,
 update orders as o set facts = u.facts, erased_at = $4
 from unnest($1::text[], $2::text[], $3::json[]) as u (order_id, connection, facts)
 where o.order_id = u.order_id and o.connection = u.connection
+
+-- name: forget_words
+-- What these orders are found by, without their customers.
+update order_search as s set words = array_to_tsvector(string_to_array(u.words, e'\n'))
+from unnest($1::text[], $2::text[], $3::text[]) as u (order_id, connection, words)
+where s.order_id = u.order_id and s.connection = u.connection
 
 -- name: events
 -- What the broker has of these orders.
@@ -136,6 +142,11 @@ update quarantine as q set xml = ''
 from unnest($1::text[], $2::text[]) as u (order_id, connection)
 where q.order_id = u.order_id and q.connection = u.connection and q.xml <> ''
 
+-- name: forget_comments
+-- What people noted, in their own words too.
+delete from comments as c using unnest($1::text[], $2::text[]) as u (order_id, connection)
+where c.order_id = u.order_id and c.connection = u.connection
+
 -- name: quarantined
 -- What could not be read, and so may tell of anybody.
 select connection, order_id, xml, error, first_seen_at from quarantine
@@ -189,6 +200,13 @@ select json_build_object(
             c.command like 'order.%'
             and c.body ->> 'order_id' = o.order_id collate "default" -- as the index compares
             and c.body ->> 'connection' = o.connection collate "default"
+    ),
+    'comments', (
+        select coalesce(json_agg(json_build_object(
+            'text', n.text, 'by', n.written_by, 'at', n.at
+        ) order by n.at), '[]')
+        from comments as n
+        where n.order_id = o.order_id and n.connection = o.connection
     ),
     'returns', (
         select coalesce(json_agg(json_build_object(
