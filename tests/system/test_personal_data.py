@@ -92,6 +92,7 @@ async def test_the_customer_goes_and_the_figures_stay(
         count = await conn.fetchval("select count(*) from events where order_id = $1", shipped.id)
     assert {place.split(":")[0] for place in await found_anywhere(db, NEEDLES)} >= {
         "orders.facts",
+        "order_search.words",
         "events.data",
         "commands.body",
         "commands.reply",
@@ -223,7 +224,7 @@ async def test_one_person_is_exported_and_erased_by_email(
     assert [order["order_id"] for order in left["orders"]] == [waiting.id]
     assert left["quarantine"] == []
     places = {place.split(":")[0] for place in await found_anywhere(db, NEEDLES)}
-    assert places == {"orders.facts", "events.data"}
+    assert places == {"orders.facts", "order_search.words", "events.data"}
     async with db.connection() as conn:
         await conn.execute("update orders set state = 'cancelled' where order_id = $1", waiting.id)
     ran = await cli("privacy", "erase", PERSON.email)

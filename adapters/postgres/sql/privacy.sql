@@ -104,6 +104,18 @@ update commands as c set body = u.body, reply = u.reply
 from unnest($1::text[], $2::json[], $3::json[]) as u (id, body, reply)
 where c.id = u.id
 
+-- name: forget_words
+-- The orders are found by their ids alone, no longer by who ordered.
+update order_search as s set words = array_to_tsvector(array(
+    select word from unnest(tsvector_to_array(s.words)) as word
+    where
+        word in ('@' || s.connection, lower(o.order_id), lower(o.store_order_id))
+        or word = any (select lower(identifier) from unnest(o.identifiers) as identifier)
+))
+from unnest($1::text[], $2::text[]) as u (order_id, connection)
+join orders as o using (order_id, connection)
+where s.order_id = u.order_id and s.connection = u.connection
+
 -- name: forget_history
 -- What people wrote in their own words.
 update order_history as h set reason = null
