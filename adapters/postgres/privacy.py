@@ -112,7 +112,7 @@ async def _erase_commands(tx: "Tx", columns: tuple[list[str], list[str]]) -> Non
 async def of_person(database: "Database", email: str) -> AsyncIterator[list[OrderKey]]:
     """The orders of the customer with this e-mail address, piece by piece of all that is stored.
 
-    No index names customers: it would be one more place where they stand.
+    The words orders are found by are folded and cut short: only the facts say whose they are.
     """
     after = ("", "")
     while True:

@@ -231,7 +231,7 @@ async def test_one_person_is_exported_and_erased_by_email(
     assert [order["order_id"] for order in left["orders"]] == [waiting.id]
     assert left["quarantine"] == []
     places = {place.split(":")[0] for place in await found_anywhere(db, NEEDLES)}
-    assert places == {"orders.facts", "events.data"}
+    assert places == {"orders.facts", "order_search.words", "events.data"}
     async with db.connection() as conn:
         await conn.execute("update orders set state = 'cancelled' where order_id = $1", waiting.id)
     ran = await cli("privacy", "erase", PERSON.email)
