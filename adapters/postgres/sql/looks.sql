@@ -72,10 +72,14 @@ on conflict (connection, look) do update set
 returning connection
 
 -- name: next_due
--- When the next look can be claimed.
-select min(greatest(l.due_at, l.held_until)) from looks as l
+-- When the next look is due that nobody holds: the first of the index, however many there are.
+select l.due_at from looks as l
 join connections as c on c.id = l.connection
-where l.due_at is not null and c.active and c.suspended_at is null
+where
+    l.due_at is not null and coalesce(l.held_until <= clock_timestamp(), true)
+    and c.active and c.suspended_at is null
+order by l.due_at
+limit 1
 
 -- name: state
 -- How the looks of these connections, or of all, stand.
