@@ -22,6 +22,7 @@ from adapters.postgres import actions, leases, looks
 from adapters.postgres.database import Database
 from adapters.postgres.errors import PostgresError
 from adapters.postgres.looks import Look
+from daemon.clock import counter
 from daemon.metrics import Metrics
 from daemon.supervisor import Work, wait_or_stop
 from statemachine.model import ConnectionId
@@ -65,7 +66,7 @@ class Holdings:
     @property
     def fresh(self) -> bool:
         """True while no other process can have taken over what this one holds."""
-        age = asyncio.get_running_loop().time() - self._renewed_at
+        age = counter() - self._renewed_at
         return age < HOLD.total_seconds() * 0.75
 
     @property
@@ -123,7 +124,7 @@ class Holdings:
         return watch
 
     async def _renew(self) -> None:
-        started = asyncio.get_running_loop().time()
+        started = counter()
         try:
             async with self._database.reserved() as conn:
                 for role in ROLES:
