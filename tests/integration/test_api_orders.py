@@ -197,6 +197,23 @@ async def test_a_slip_that_is_kept_is_given_as_a_pdf(api: Api, db: Database) -> 
 
 
 @pytest.mark.usefixtures("shoes")
+async def test_without_calls_left_a_slip_is_to_be_asked_for_when_there_are(
+    api: Api, db: Database
+) -> None:
+    await store(db, "A1")
+    await api.ask("PATCH", "/connections/shoes-fr", {"api_key": "F" * 16})
+    async with db.connection() as conn:
+        await conn.execute("update orders set state = 'accepted'")
+        await conn.execute(
+            """insert into calls (connection, service, minute, calls)
+            values ('shoes-fr', 'xml_export_bl', now(), 300)"""
+        )
+    got = await api.get("/orders/shoes-fr/A1/slip")
+    assert got.refusal == (503, "throttled")
+    assert 3500 < int(got.headers["Retry-After"]) <= 3660
+
+
+@pytest.mark.usefixtures("shoes")
 async def test_markup_comes_back_as_it_was(api: Api, db: Database) -> None:
     name = "<script>alert('ü')</script>"
     await store(db, "A1", customer=Customer(first_name=name))
