@@ -1,7 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457): what went wrong, by its code."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from http import HTTPStatus
 from uuid import uuid4
 
@@ -133,8 +132,8 @@ def _refused(error: Refused) -> web.Response:
 def _of_marketplace(error: Exception) -> web.Response:
     match error:
         case BudgetSpent():
-            wait = (error.until - datetime.now(UTC)).total_seconds()
-            return _later("throttled", f"{error}; nothing was sent", max(1, round(wait)))
+            wait = max(1, round(error.wait.total_seconds()))
+            return _later("throttled", f"{error}; nothing was sent", wait)
         case Throttled():
             return _later("throttled", error.message, _THROTTLED_SECONDS)
         case AccountRejected():

@@ -21,6 +21,8 @@ _WALL_CLOCK = re.compile(r"datetime\.now\(|utcnow\(|time\.time\(|\butc_now\b")
 _ONE_SHOT = {
     "adapters/spartoo/client.py",  # of the test call alone
     "daemon/clock.py",
+    "daemon/console/rendering.py",  # ages as people see them
+    "daemon/console/session.py",  # the end of a cookie, hours away
     "daemon/demo/stage.py",
     "daemon/doctor/clock.py",  # they judge this machine's
     "daemon/doctor/database.py",

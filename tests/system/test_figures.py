@@ -76,12 +76,19 @@ async def test_unchanged_orders_are_not_written(offline: System) -> None:
         return bool(row["epoch"] >= times and row["summary"] == unchanged)
 
     await eventually(lambda: seen_unchanged(3), 60)
+    await eventually(lambda: counted(offline), 30)
     await note_writes(offline)
     (row,) = await offline.rows("select epoch from looks where look = 'fresh'")
     await eventually(lambda: seen_unchanged(row["epoch"] + 3), 60)
     written = {row["name"] for row in await offline.rows("select name from written")}
     assert "looks" in written, "writes are not noted"
     assert written <= BOOKKEEPING
+
+
+async def counted(system: System) -> bool:
+    """True once the gauges have taken in what the orders' first sight left them to count."""
+    (row,) = await system.rows("select not exists (select from state_count_changes) as counted")
+    return bool(row["counted"])
 
 
 async def note_writes(system: System) -> None:
