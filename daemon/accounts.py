@@ -115,9 +115,9 @@ class Accounts:
             return [await connections.get(conn, connection_id)] * len(askers)
 
     async def _opened(self, connection: Connection) -> Account:
-        known = self._open.get(connection.id)
-        if known is not None and known.connection.version == connection.version:
-            return replace(known, connection=connection)
+        known = self._known(connection)
+        if known is not None:
+            return known
         async with self._database.connection() as conn:
             key = await connections.api_key(conn, self._cipher, connection.id)
         if not key:
@@ -126,9 +126,17 @@ class Accounts:
                 code=-1,
                 reason="bad_key",
             )
-        account = self._account(connection, key)
-        self._open[connection.id] = account
-        return account
+        known = self._known(connection)  # opened meanwhile: all take turns at the same account
+        if known is None:
+            known = self._open[connection.id] = self._account(connection, key)
+        return known
+
+    def _known(self, connection: Connection) -> Account | None:
+        """The account as it was opened, unless its settings or key changed since."""
+        known = self._open.get(connection.id)
+        if known is None or known.connection.version != connection.version:
+            return None
+        return replace(known, connection=connection)
 
     def trial(self, settings: ConnectionSettings, key: str) -> Marketplace:
         """An account that is stored nowhere yet, opened to try its key; its calls count."""

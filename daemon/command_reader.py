@@ -59,7 +59,7 @@ class CommandReader:
         self._epoch: int | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read until `stop`, through every outage of the broker."""
+        """Read until `stop`, through every outage of the broker and what nobody foresaw."""
         self._stop = stop
         failures = 0
         while not stop.is_set():
@@ -69,11 +69,13 @@ class CommandReader:
             started = monotonic()
             try:
                 await self._read(stop)
+                continue
             except BrokerUnavailable as error:
-                failures = failures_in_a_row(failures, monotonic() - started)
-                delay = backoff(failures, first=0.5, cap=15).total_seconds()
-                log.warning("commands wait", error=str(error), seconds=round(delay, 1))
-                await wait_or_stop(stop, delay)
+                log.warning("commands wait", error=str(error))
+            except Exception:
+                log.exception("commands failed")
+            failures = failures_in_a_row(failures, monotonic() - started)
+            await wait_or_stop(stop, backoff(failures, first=0.5, cap=15).total_seconds())
 
     async def _read(self, stop: asyncio.Event) -> None:
         """Deal messages out to lanes until stopping, the role is lost or the broker is away."""

@@ -34,7 +34,7 @@ from daemon.intake import Reading
 from daemon.metrics import Metrics
 from daemon.moves import tell_moves
 from daemon.return_actions import ReturnActions
-from daemon.steps import take_steps
+from daemon.steps import Overtaken, take_steps
 from daemon.supervisor import cancel
 from daemon.together import Together
 from daemon.tracing import span
@@ -130,7 +130,7 @@ class Dispatcher:
             await self._throttled(action, error)
         except (AccountRejected, Halted) as error:
             await self._postpone(action, self._clock(), str(error), unsure=action.unsure)
-        except (MarketplaceError, UnreadableOrder) as error:
+        except (MarketplaceError, UnreadableOrder, Overtaken) as error:
             due = self._clock() + backoff(action.attempts)
             await self._postpone(action, due, str(error), unsure=True)
         except UnreadableKey as error:
@@ -160,7 +160,7 @@ class Dispatcher:
     async def _still_wanted(self, account: Account, action: ClaimedAction) -> bool:
         """An earlier try may have arrived: read the order; False once the action is settled.
 
-        Raises UnreadableOrder: what cannot be read does not tell that it did not arrive.
+        Raises UnreadableOrder, Overtaken: what was not read does not tell that it did not arrive.
         """
         try:
             order = await self._read_again(account, action)
@@ -239,7 +239,7 @@ class Dispatcher:
             log.warning("action settled", **_about(action), state=state, problem=problem.message)
 
     async def _read_again(self, account: Account, action: ClaimedAction) -> Order | None:
-        """The order as Spartoo has it now, stored; None where nobody knows it."""
+        """The order as Spartoo has it now, stored; None where nobody knows it. Raises Overtaken."""
         read_at = self._clock()
         exported = await account.for_actions.fetch_order(action.order_id)
         seen = Seen(exported.read(), read_at)
@@ -250,6 +250,8 @@ class Dispatcher:
             lambda tx: take_steps(tx, account.settings, facts, self._clock(), fingerprints),
         )
         tell_moves(self._metrics, account.settings.id, stepped.changes)
+        if any(change.stale for change in stepped.changes):
+            raise Overtaken
         return stepped.changes[0].order if stepped.changes else None
 
     async def _fetch(self, account: Account, action: ClaimedAction) -> None:

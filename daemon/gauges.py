@@ -58,6 +58,8 @@ class Gauges:
                     await read(conn)
             except PostgresError as error:
                 log.warning("gauges not read", gauges=read.__name__.strip("_"), error=str(error))
+            except Exception:  # what nobody foresaw: only these figures stand still
+                log.exception("gauges failed", gauges=read.__name__.strip("_"))
             pause = max(EVERY_SECONDS, (monotonic() - started) / SHARE)
             await wait_or_stop(stop, pause)
 

@@ -3,8 +3,8 @@
 All holds are renewed together every second and run out after HOLD, so whatever a crashed or frozen
 process held is taken over within seconds; so is what this process no longer works on but could not
 give back. Renewing waits for no other work: it has a connection of its own, and passes over actions
-that are being settled at this moment. `fresh` tells a worker whether its holds can still be
-trusted; nothing is sent to Spartoo otherwise.
+and looks that somebody changes at this moment. `fresh` tells a worker whether its holds can still
+be trusted; nothing is sent to Spartoo otherwise.
 """
 
 import asyncio

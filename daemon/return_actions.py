@@ -27,6 +27,7 @@ from daemon.holdings import Holdings
 from daemon.labels import given
 from daemon.metrics import Metrics
 from daemon.return_steps import take_return_step, take_return_steps
+from daemon.steps import Overtaken
 from daemon.transactions import in_transaction
 from statemachine.model import ActionKind, ActionStatus, Return, ReturnId
 from statemachine.return_facts import (
@@ -137,7 +138,7 @@ class ReturnActions:
         await actions.settle(tx, action.id, holder, status, code, message)
 
     async def _read_again(self, account: Account, action: ClaimedAction) -> Return | None:
-        """The return as Spartoo has it now, stored; None where nobody knows it."""
+        """The return as Spartoo has it, stored; None where nobody knows it. Raises Overtaken."""
         read_at, return_id = self._clock(), _return_id(action)
         exported = await account.for_actions.fetch_return(return_id)
         seen = ReturnSeen(exported.read(), read_at)
@@ -148,6 +149,8 @@ class ReturnActions:
             lambda tx: take_return_steps(tx, account.settings, facts, self._clock(), fingerprints),
         )
         self._metrics.count_return_changes(account.settings.id, stepped.changes)
+        if any(change.stale for change in stepped.changes):
+            raise Overtaken
         return stepped.changes[0].returned if stepped.changes else None
 
     async def _settle_as(self, action: ClaimedAction, status: ActionStatus, message: str) -> None:

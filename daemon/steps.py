@@ -19,6 +19,13 @@ from statemachine.step import first_sight, step
 from statemachine.stock import Catalogue
 
 
+class Overtaken(Exception):
+    """It moved here while it was read, so the reading tells nothing. Read it again."""
+
+    def __init__(self) -> None:
+        super().__init__("it moved here while it was read; it is read again")
+
+
 @dataclass(slots=True)
 class Stepped:
     """What a batch of facts did; `unplaceable` orders were first seen in an unknown status.

@@ -114,7 +114,7 @@ async def request(tx: "Tx", connection: ConnectionId, since: datetime | None = N
 
 
 async def next_due(conn: "Conn") -> datetime | None:
-    """When the next look can be claimed; in the past when one waits."""
+    """When the next look is due that nobody holds; in the past when one waits."""
     due_at: datetime | None = await conn.fetchval(_SQL["next_due"])
     return due_at
 

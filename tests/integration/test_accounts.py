@@ -1,22 +1,24 @@
 """An account the marketplace rejects, and an API key nobody can read, hold up one connection."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
+from aiohttp import web
 from cryptography.fernet import Fernet, MultiFernet
 
 from adapters.ports import AccountRejected
 from adapters.postgres import actions, connections
 from adapters.postgres.database import Database
-from daemon.accounts import Accounts, Halted
+from daemon.accounts import CALLS_AT_ONCE, Accounts, Halted
 from daemon.dispatcher import Dispatcher
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
-from statemachine.model import ConnectionId, OrderId
+from statemachine.model import ActionKind, ConnectionId, OrderId
 from tests.fixtures.postgres import CIPHER, add_connection, eventually
 from tests.fixtures.tasks import running
-from tests.integration.spartoo_server import Spartoo, coded, serve
+from tests.integration.spartoo_server import OK, Spartoo, coded, serve
 from tests.unit.builders import settings
 
 FR = ConnectionId("shoes-fr")
@@ -81,6 +83,31 @@ async def test_a_late_rejection_of_the_old_key_does_not_suspend_the_new_one(
     with pytest.raises(AccountRejected):
         await answered_late()
     assert await suspended(db) is None
+
+
+async def test_those_who_open_an_account_at_once_take_turns_at_its_calls(
+    accounts: Accounts, spartoo: Spartoo
+) -> None:
+    under_way, full, most = 0, asyncio.Event(), 0
+
+    async def answer(_: web.Request) -> web.Response:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        if under_way == CALLS_AT_ONCE:
+            full.set()
+        await full.wait()
+        await asyncio.sleep(0)  # who need not wait for a turn comes in here
+        under_way -= 1
+        return web.Response(text=OK, content_type="text/xml")
+
+    async def accept(order_id: str) -> None:
+        async with accounts.using(FR) as account:
+            await account.for_actions.change_order(OrderId(order_id), ActionKind.ACCEPT)
+
+    spartoo.answer = answer
+    await asyncio.gather(*(accept(str(number)) for number in range(4 * CALLS_AT_ONCE)))
+    assert most == CALLS_AT_ONCE
 
 
 async def test_a_connection_without_key_is_suspended_until_it_has_one(

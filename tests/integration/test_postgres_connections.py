@@ -187,6 +187,16 @@ async def test_a_heartbeat_keeps_looks_and_release_frees_them(db: Database) -> N
     assert len(await claim(db, "you")) == 2
 
 
+async def test_a_heartbeat_waits_for_no_look_that_is_being_changed(db: Database) -> None:
+    await add_connection(db, settings())
+    in_hand = {(look.connection, look.look) for look in await claim(db)}
+    async with db.transaction() as tx:
+        assert await looks.request(tx, SHOES)
+        async with asyncio.timeout(5), db.connection() as conn:
+            kept = await looks.heartbeat(conn, "me", HOLD, in_hand)
+    assert kept == in_hand - {(SHOES, Look.FRESH)}
+
+
 async def fresh(db: Database) -> ClaimedLook:
     (look,) = [look for look in await claim(db) if look.look is Look.FRESH]
     return look

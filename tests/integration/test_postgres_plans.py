@@ -252,3 +252,23 @@ async def test_claiming_is_cheap_before_anybody_has_counted_the_rows(db: Databas
         plan = orjson.loads(await conn.fetchval(f"explain {sql}", "me", HOLD, 8, 64))[0]["Plan"]
     assert plan["Actual Rows"] == 8
     assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 1000
+
+
+async def test_the_next_look_is_found_without_reading_all_that_wait(db: Database) -> None:
+    await add_connection(db, settings())
+    async with db.connection() as conn:
+        await conn.execute(
+            """insert into connections (id, settings, active, added_at)
+            select 'shop-' || n, settings, true, now()
+            from connections cross join generate_series(1, 3000) as n"""
+        )
+        await conn.execute(
+            """insert into looks (connection, look, due_at)
+            select 'shop-' || n, 'fresh', now() + make_interval(mins => n)
+            from generate_series(1, 3000) as n"""
+        )
+        await conn.execute("analyze")
+        sql = "(analyze, buffers, format json) " + load("looks")["next_due"]
+        plan = orjson.loads(await conn.fetchval(f"explain {sql}"))[0]["Plan"]
+    assert plan["Actual Rows"] == 1
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 50

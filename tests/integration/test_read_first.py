@@ -41,6 +41,11 @@ ACCEPTED = {
     "<return_date>2026-11-20 09:12:00</return_date></return>",
 }
 
+_MOVE = {
+    "order": "update orders set changed_at = clock_timestamp()",
+    "return": "update returns set changed_at = clock_timestamp()",
+}
+
 
 def now() -> datetime:
     return datetime.now(UTC)
@@ -53,11 +58,15 @@ class Marketplace:
         self.server, self.db, self.noun = server, db, noun
         self.id = ORDER_ID if noun == "order" else RETURN_ID
         self.exported = UNREADABLE[noun].format(self.id)
+        self.moves_while_read = False
         server.answer = self._answer
 
     async def _answer(self, request: web.Request) -> web.Response:
         found = f"<root><{self.noun}s>{self.exported}</{self.noun}s>{OK[6:]}"
         text = found if "export" in request.path else OK
+        if self.moves_while_read:
+            async with self.db.connection() as conn:
+                await conn.execute(_MOVE[self.noun])
         return web.Response(text=text, content_type="text/xml")
 
     @property
@@ -69,6 +78,12 @@ class Marketplace:
         async with self.db.connection() as conn:
             (action,) = await find(conn, FR, self.id)  # type: ignore[arg-type]
         return action
+
+    async def postponed(self) -> bool:
+        return (await self.action()).code == "postponed"
+
+    async def settled(self) -> bool:
+        return (await self.action()).status is ActionStatus.DONE
 
     async def accept(self) -> None:
         """As a person does; an earlier try of it may have arrived."""
@@ -90,26 +105,38 @@ async def marketplace(db: Database, request: pytest.FixtureRequest) -> AsyncIter
         yield Marketplace(server, db, request.param)
 
 
-async def test_an_action_that_may_have_arrived_waits_until_its_subject_can_be_read(
-    db: Database, marketplace: Marketplace
-) -> None:
-    await marketplace.accept()
+@pytest.fixture
+async def dispatcher(db: Database, marketplace: Marketplace) -> tuple[Dispatcher, Holdings]:
     metrics = Metrics()
     holdings = Holdings(db, metrics)
     assert marketplace.server.session is not None
     accounts = Accounts(db, marketplace.server.session, CIPHER, metrics, now)
+    return Dispatcher(db, accounts, holdings, metrics, now), holdings
 
-    async def postponed() -> bool:
-        return (await marketplace.action()).code == "postponed"
 
-    async def settled() -> bool:
-        return (await marketplace.action()).status is ActionStatus.DONE
-
-    async with running(Dispatcher(db, accounts, holdings, metrics, now).run, holdings):
-        await eventually(postponed)
+async def test_an_action_that_may_have_arrived_waits_until_its_subject_can_be_read(
+    marketplace: Marketplace, dispatcher: tuple[Dispatcher, Holdings]
+) -> None:
+    await marketplace.accept()
+    async with running(dispatcher[0].run, dispatcher[1]):
+        await eventually(marketplace.postponed)
         waiting = await marketplace.action()
         assert waiting.unsure
         assert "missing" in waiting.message
         marketplace.exported = ACCEPTED[marketplace.noun].format(marketplace.id)
-        await eventually(settled)
+        await eventually(marketplace.settled)
+    assert marketplace.changes == []
+
+
+async def test_a_reading_that_something_here_has_overtaken_is_made_again(
+    marketplace: Marketplace, dispatcher: tuple[Dispatcher, Holdings]
+) -> None:
+    await marketplace.accept()
+    marketplace.exported = ACCEPTED[marketplace.noun].format(marketplace.id)
+    marketplace.moves_while_read = True
+    async with running(dispatcher[0].run, dispatcher[1]):
+        await eventually(marketplace.postponed)
+        assert (await marketplace.action()).unsure
+        marketplace.moves_while_read = False
+        await eventually(marketplace.settled)
     assert marketplace.changes == []

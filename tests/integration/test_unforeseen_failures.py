@@ -1,6 +1,6 @@
 """What nobody foresaw holds up its own work, is logged, and never ends a task of the daemon."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -8,11 +8,13 @@ from typing import Generic, TypeVar
 
 from structlog.testing import capture_logs
 
-from adapters.ports import LoggedEvent
+from adapters.ports import CommandMessage, LoggedEvent
 from adapters.postgres import events, quarantine
 from adapters.postgres import orders as order_store
 from adapters.postgres import returns as return_store
 from adapters.postgres.database import Database
+from daemon.command_reader import CommandReader
+from daemon.commands import CommandDesk
 from daemon.gauges import Gauges
 from daemon.holdings import Holdings
 from daemon.ingest import OrderIntake
@@ -22,6 +24,7 @@ from daemon.products import upsert_products
 from daemon.relay import Relay
 from daemon.return_ingest import ReturnIntake
 from daemon.reviewer import Reviewer
+from daemon.settings import Plan
 from daemon.steps import take_steps
 from statemachine.facts import Seen
 from statemachine.model import (
@@ -34,6 +37,7 @@ from statemachine.model import (
 )
 from tests.fixtures.postgres import add_connection, eventually
 from tests.fixtures.tasks import running
+from tests.integration.test_reading_commands import Message, Source
 from tests.unit.builders import (
     NOW,
     ORDER_ID,
@@ -65,6 +69,19 @@ class FailsOnce:
         return [None for _ in window]
 
 
+class FailsFirst(Source):
+    """A CommandSource that cannot be read the first time."""
+
+    failed = False
+
+    async def commands(self) -> AsyncGenerator[CommandMessage]:
+        if not self.failed:
+            self.failed = True
+            raise TypeError("a delivery without properties")
+        async for message in super().commands():
+            yield message
+
+
 async def store_an_order(db: Database, **given: object) -> None:
     await add_connection(db, settings(**given))
     async with db.transaction() as tx:
@@ -85,6 +102,40 @@ async def test_the_relay_goes_on_after_an_event_that_cannot_be_written(db: Datab
         async with running(relay.run, holdings):
             await eventually(published)
     assert [entry["log_level"] for entry in logs if entry["event"] == "relay failed"] == ["error"]
+
+
+async def test_commands_are_read_on_after_a_delivery_nobody_foresaw(db: Database) -> None:
+    metrics = Metrics()
+    holdings = Holdings(db, metrics)
+    message = Message(b'{"id":"1","command":"stock.set","product_id":"A","stock":1}')
+    desk = CommandDesk(db, Plan(), metrics, now)
+    reader = CommandReader(FailsFirst(message), desk, holdings, metrics)
+
+    async def answered() -> bool:
+        return message.outcomes == ["answered"]
+
+    with capture_logs() as logs:
+        async with running(reader.run, holdings):
+            await eventually(answered)
+    assert [entry["log_level"] for entry in logs if entry["event"] == "commands failed"] == [
+        "error"
+    ]
+
+
+async def test_figures_that_cannot_be_told_end_nothing(db: Database) -> None:
+    await store_an_order(db)
+    async with db.connection() as conn:
+        await conn.execute("""update connections set settings = '{"price_threshold": "much"}'""")
+    metrics = Metrics()
+
+    with capture_logs() as logs:
+
+        async def failed() -> bool:
+            told = metrics.registry.get_sample_value("spartoo_sync_outbox_pending") == 2
+            return told and any(entry["event"] == "gauges failed" for entry in logs)
+
+        async with running(Gauges(db, metrics, now).run):
+            await eventually(failed)
 
 
 async def test_the_reviewer_outlives_a_product_it_cannot_decide_on(db: Database) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,12 @@ def locked(lock: Path = LOCK) -> dict[str, str]:
 def test_top_level_holds_only_what_it_should(files: list[Path]) -> None:
     top = {path.relative_to(ROOT).parts[0] for path in files}
     assert {name for name in top if not name.startswith(".")} <= TOP_LEVEL
+
+
+def test_no_two_tests_bear_one_name(files: list[Path]) -> None:
+    """Else pytest cannot collect them together, and the whole suite does not run."""
+    names = Counter(path.name for path in files if path.name.startswith("test_"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_no_machine_paths(files: list[Path]) -> None:

@@ -28,12 +28,18 @@ where l.connection = t.connection and l.look = t.look
 returning l.connection, l.look, l.cursor, l.since, l.epoch, l.failures, l.due_at
 
 -- name: heartbeat
--- Still making these.
-update looks set held_until = clock_timestamp() + $2::interval
-where
-    holder = $1
-    and (connection, look) in (select * from unnest($3::text[], $4::text[]))
-returning connection, look, epoch
+-- Still making these; one that somebody changes this moment is not waited for.
+with kept as (
+    select connection, look from looks
+    where
+        holder = $1
+        and (connection, look) in (select * from unnest($3::text[], $4::text[]))
+    for no key update skip locked
+)
+update looks as l set held_until = clock_timestamp() + $2::interval
+from kept as k
+where l.connection = k.connection and l.look = k.look
+returning l.connection, l.look
 
 -- name: finish
 -- One look is over; what was asked for while it ran stays due, a backfill that failed keeps its date.
@@ -66,10 +72,14 @@ on conflict (connection, look) do update set
 returning connection
 
 -- name: next_due
--- When the next look can be claimed.
-select min(greatest(l.due_at, l.held_until)) from looks as l
+-- When the next look is due that nobody holds: the first of the index, however many there are.
+select l.due_at from looks as l
 join connections as c on c.id = l.connection
-where l.due_at is not null and c.active and c.suspended_at is null
+where
+    l.due_at is not null and coalesce(l.held_until <= clock_timestamp(), true)
+    and c.active and c.suspended_at is null
+order by l.due_at
+limit 1
 
 -- name: state
 -- How the looks of these connections, or of all, stand.
