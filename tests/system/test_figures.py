@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 MEGABYTE = 1024 * 1024
 HELD = ["order.new", "order.pending_manual"]
-BOOKKEEPING = {"looks", "leases", "calls"}
+BOOKKEEPING = {"looks", "leases", "processes", "calls"}
 NOTING = """
 create table written (name text primary key);
 create function note() returns trigger language plpgsql as $$
