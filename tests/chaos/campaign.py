@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 import asyncpg
+from rich.console import Console
 
 from adapters.rabbitmq.node import PrivateRabbitMQ
 from adapters.spartoo.simulator import Simulator
@@ -27,7 +28,7 @@ from tests.fixtures.model_world import QUIET, TIME_PASSES, WAITING
 from tests.fixtures.postgres import eventually
 from tests.fixtures.system import System
 
-ENOUGH = 100_000  # units of each product: no order has to wait for stock
+ENOUGH = 50_000  # units of each product: no order has to wait for stock, and Spartoo takes it
 QUIET_SECONDS = 120
 FILES_MORE = 12  # a pool and the caches of a process that has just started may still grow
 MIB_MORE = 60
@@ -62,7 +63,13 @@ class Campaign:
     """Everything that takes part, started."""
 
     def __init__(
-        self, system: System, fleet: Fleet, consumer: Consumer, clerk: Clerk, blows: Blows, rng: Random
+        self,
+        system: System,
+        fleet: Fleet,
+        consumer: Consumer,
+        clerk: Clerk,
+        blows: Blows,
+        rng: Random,
     ):
         self.system, self.fleet, self.consumer = system, fleet, consumer
         self.clerk, self.blows, self._rng = clerk, blows, rng
@@ -147,7 +154,8 @@ class Campaign:
 
     async def _counts(self) -> dict[str, int]:
         (row,) = await self.system.rows(
-            "select (select count(*) from orders) as orders, (select count(*) from events) as events,"
+            "select (select count(*) from orders) as orders,"
+            " (select count(*) from events) as events,"
             " (select count(*) from pg_stat_activity where application_name <> '') as sessions"
         )
         ledger = list(self.system.simulator.ledger.after(0))
@@ -223,5 +231,5 @@ async def run(
     async with campaign(simulator, directory, seed=seed, daemons=daemons) as fight:
         while time.monotonic() < until:
             await fight.round(30, figures, spare_daemons=figures.rounds % 3 == 2)
-            print(figures, flush=True)
+            Console(highlight=False, markup=False).print(str(figures))
     return figures

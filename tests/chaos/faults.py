@@ -32,6 +32,8 @@ _MISBEHAVIOURS = (
     {"kind": "drip", "size": 4096, "seconds": 0.05},
 )
 
+_SPELLS = (0.0, 0.5, 2.0, 5.0)  # seconds in which what was hit may work
+
 Blow = Callable[[], Awaitable[None]]
 
 
@@ -52,7 +54,6 @@ class Blows:
         self._hit: set[object] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()
-        self.log: list[str] = []
 
     async def deal(self, seconds: float, *, spare_daemons: bool) -> None:
         """Blow after blow for so long; then wait until the last is over."""
@@ -60,17 +61,19 @@ class Blows:
         until = loop.time() + seconds
         while loop.time() < until:
             name, target, blow = self._draw()
+            spell = self._rng.choice(_SPELLS)
             spared = spare_daemons and name == "daemon killed"
             if target not in self._hit and not spared:
-                self._start(name, target, blow)
+                self._start(name, target, blow, spell)
             await asyncio.sleep(self._rng.uniform(0.1, 0.9))
         while self._tasks:
             await asyncio.gather(*self._tasks)
 
-    def _start(self, name: str, target: object, blow: Blow) -> None:
+    def _start(self, name: str, target: object, blow: Blow, spell: float) -> None:
         async def dealt() -> None:
             try:
                 await blow()
+                await asyncio.sleep(spell)
             finally:
                 self._hit.discard(target)
 
@@ -95,13 +98,13 @@ class Blows:
         choices: list[tuple[int, str, object, Blow]] = [
             (9, "daemon killed", number, lambda: self._fleet.kill(number, pause)),
             (3, "daemon frozen", number, lambda: self._fleet.freeze(number, 2 * long)),
-            (3, "database killed", self._database, lambda: self._kill_database(pause)),
+            (2, "database killed", self._database, lambda: self._kill_database(pause)),
             (2, "database process killed", self._database, self._kill_one),
             (1, "database restarted", self._database, lambda: self._restart_database(pause)),
             (1, "broker killed", self._broker, lambda: self._kill_broker(pause)),
             (1, "broker restarted", self._broker, lambda: self._restart_broker(pause)),
             (9, f"line to {link_name} {how}", link, lambda: _hinder(link, how, long)),
-            (9, *self._misbehaviour()),
+            (12, *self._misbehaviour()),
         ]
         weights = [choice[0] for choice in choices]
         _, *drawn = rng.choices(choices, weights)[0]

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+
+import aiohttp
 
 from tests.chaos.link import Link, to_port, to_socket
 from tests.fixtures.daemon_process import Daemon
 from tests.fixtures.system import System
 
 _READY_SECONDS = 60
+_AT_WORK_SECONDS = 6
 
 
 class Fleet:
@@ -45,10 +48,12 @@ class Fleet:
         return {"broker": broker, "database": database, "Spartoo": self._marketplace}
 
     async def kill(self, number: int, pause: float) -> None:
-        """SIGKILL, and another one after a pause."""
+        """SIGKILL, and another one after a pause; ends when that one works, if it can."""
         await self.daemons[number].kill()
         await asyncio.sleep(pause)
         self.daemons[number] = await self._launch(number)
+        with suppress(TimeoutError, aiohttp.ClientError):
+            await self.daemons[number].wait_ready(_AT_WORK_SECONDS)
 
     async def freeze(self, number: int, seconds: float) -> None:
         """SIGSTOP, and SIGCONT so much later."""

@@ -1,4 +1,4 @@
-"""`make chaos MINUTES=10 SEED=1`: crashes and faults for so long; nothing may be lost or doubled."""
+"""`make chaos MINUTES=10 SEED=1`: crashes and faults; nothing may be lost or doubled."""
 
 import os
 from pathlib import Path

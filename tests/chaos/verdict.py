@@ -20,11 +20,10 @@ PUSHING = ("auto",)
 _SUBJECTS_SHOWN = 3
 _SUBJECT = re.compile(r"\b[0-9A-F]{16}\b")
 _HISTORY = (
-    "select state, spartoo_status, problem, published_at, changed_at from orders where order_id = $1",
+    "select state, spartoo_status, problem, published_at from orders where order_id = $1",
     "select * from actions where order_id = $1 order by id",
-    "select from_state, to_state, trigger, requested_by, at from order_history"
-    " where order_id = $1 order by id",
-    "select position, id, type, sequence, time from events where subject = $1 order by position",
+    "select from_state, to_state, trigger, at from order_history where order_id = $1 order by id",
+    "select position, type, sequence, time from events where subject = $1 order by position",
 )
 _STOCK = "select id, stock, as_of from products where catalog = 'default'"
 
@@ -32,7 +31,9 @@ _STOCK = "select id, stock, as_of from products where catalog = 'default'"
 async def check_all(system: System, consumer: Consumer, clerk: Clerk) -> None:
     """Marketplace, database and every message agree, and every order met its fate."""
     await system.check(consumer)
-    acted = [Hand(case.order.id, case.fate.hand, 0) for case in clerk.cases.values() if case.fate.hand]
+    acted = [
+        Hand(case.order.id, case.fate.hand, 0) for case in clerk.cases.values() if case.fate.hand
+    ]
     check_calls(system.simulator, Hands(acted), STOCK_ONLY)
     _check_fates(system, clerk)
     _check_replies(clerk)
