@@ -35,6 +35,7 @@ _MISBEHAVIOURS = (
 _SPELLS = (0.0, 0.5, 2.0, 5.0)  # seconds in which what was hit may work
 
 Blow = Callable[[], Awaitable[None]]
+Drawn = tuple[str, object, Blow]  # its name, what it hits, and how
 
 
 class Blows:
@@ -87,7 +88,7 @@ class Blows:
         if not task.cancelled() and task.exception() is None:
             self._tasks.discard(task)  # what failed is raised where all are gathered
 
-    def _draw(self) -> tuple[str, object, Blow]:
+    def _draw(self) -> Drawn:
         """The same draws for the same seed, whatever is being hit."""
         rng = self._rng
         number = rng.randrange(self._fleet.size)
@@ -95,22 +96,20 @@ class Blows:
         long = rng.choice((0.3, 1.0, 3.0, 6.0))
         link_name, link = rng.choice(sorted(self._fleet.links(number).items()))
         how = rng.choice(("cut", "dropped", "stalled", "slow"))
-        choices: list[tuple[int, str, object, Blow]] = [
-            (9, "daemon killed", number, lambda: self._fleet.kill(number, pause)),
-            (3, "daemon frozen", number, lambda: self._fleet.freeze(number, 2 * long)),
-            (2, "database killed", self._database, lambda: self._kill_database(pause)),
-            (2, "database process killed", self._database, self._kill_one),
-            (1, "database restarted", self._database, lambda: self._restart_database(pause)),
-            (1, "broker killed", self._broker, lambda: self._kill_broker(pause)),
-            (1, "broker restarted", self._broker, lambda: self._restart_broker(pause)),
-            (9, f"line to {link_name} {how}", link, lambda: _hinder(link, how, long)),
-            (12, *self._misbehaviour()),
-        ]
-        weights = [choice[0] for choice in choices]
-        _, *drawn = rng.choices(choices, weights)[0]
-        return drawn[0], drawn[1], drawn[2]
+        choices: dict[Drawn, int] = {
+            ("daemon killed", number, lambda: self._fleet.kill(number, pause)): 9,
+            ("daemon frozen", number, lambda: self._fleet.freeze(number, 2 * long)): 3,
+            ("database killed", self._database, lambda: self._kill_database(pause)): 2,
+            ("database process killed", self._database, self._kill_one): 2,
+            ("database restarted", self._database, lambda: self._restart_database(pause)): 1,
+            ("broker killed", self._broker, lambda: self._kill_broker(pause)): 1,
+            ("broker restarted", self._broker, lambda: self._restart_broker(pause)): 1,
+            (f"line to {link_name} {how}", link, lambda: _hinder(link, how, long)): 9,
+            self._misbehaviour(): 12,
+        }
+        return rng.choices(list(choices), list(choices.values()))[0]
 
-    def _misbehaviour(self) -> tuple[str, object, Blow]:
+    def _misbehaviour(self) -> Drawn:
         drawn = self._rng.choice(_MISBEHAVIOURS)
         fault = _FAULT.validate_python({**drawn, "count": self._rng.randint(1, 4)})
 
