@@ -46,7 +46,7 @@ class Clock:
         return made
 
     def __call__(self) -> datetime:
-        return self._moment + timedelta(seconds=_counter() - self._set_at)
+        return self._moment + timedelta(seconds=counter() - self._set_at)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look at the database's clock now and then: a fail-over may bring another one."""
@@ -57,23 +57,23 @@ class Clock:
 
     async def check(self) -> timedelta:
         """Follow the database's clock where it is apart; by how much."""
-        asked = _counter()
+        asked = counter()
         try:
             async with asyncio.timeout(5), self._database.connection() as conn:
                 moment = await clock.now(conn)
         except (PostgresError, TimeoutError):
             return timedelta()
         moved = moment - self()
-        if abs(moved) <= _TOLERANCE + timedelta(seconds=_counter() - asked):
+        if abs(moved) <= _TOLERANCE + timedelta(seconds=counter() - asked):
             return timedelta()
         self._set(moment)
         return moved
 
     def _set(self, moment: datetime) -> None:
-        self._moment, self._set_at = moment, _counter()
+        self._moment, self._set_at = moment, counter()
 
 
-def _counter() -> float:
+def counter() -> float:
     """Seconds since some moment, those of a suspended machine included where it can be known."""
     boot_time = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)

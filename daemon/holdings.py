@@ -20,6 +20,7 @@ from adapters.postgres import actions, leases, looks, processes
 from adapters.postgres.database import Database
 from adapters.postgres.errors import PostgresError
 from adapters.postgres.looks import Look
+from daemon.clock import counter
 from daemon.metrics import Metrics
 from daemon.supervisor import Work, wait_or_stop
 from statemachine.model import ConnectionId
@@ -38,11 +39,11 @@ class HoldLost(Exception):
     """Another process may have taken this over; nothing was sent."""
 
 
-_in_hand: ContextVar[Callable[[], None] | None] = ContextVar("action in hand", default=None)
+_in_hand: ContextVar[Callable[[], None] | None] = ContextVar("work in hand", default=None)
 
 
 def check_hold() -> None:
-    """Raise HoldLost when the action this task carries out may be another process's by now."""
+    """Raise HoldLost when what this task carries out may be another process's by now."""
     check = _in_hand.get()
     if check is not None:
         check()
@@ -64,7 +65,7 @@ class Holdings:
     @property
     def fresh(self) -> bool:
         """True while no other process can have taken over what this one holds."""
-        age = asyncio.get_running_loop().time() - self._renewed_at
+        age = counter() - self._renewed_at
         return age < HOLD.total_seconds() * 0.75
 
     @property
@@ -79,6 +80,14 @@ class Holdings:
     def _check(self, action_id: int) -> None:
         if not self.fresh or action_id not in self.actions_in_hand:
             raise HoldLost("the hold on this action has run out; nothing was sent")
+
+    def carry_out_as(self, role: str) -> None:
+        """From here on this task calls a marketplace only in this tenure of the role."""
+        _in_hand.set(partial(self._check_role, role, self.epoch(role)))
+
+    def _check_role(self, role: str, epoch: int | None) -> None:
+        if epoch is None or self.epoch(role) != epoch:
+            raise HoldLost(f"the role {role} is another process's; nothing was sent")
 
     def epoch(self, role: str) -> int | None:
         """The number of this tenure of the role; None when another process has it."""
@@ -114,7 +123,7 @@ class Holdings:
         return watch
 
     async def _renew(self) -> None:
-        punctual, started = self.fresh, asyncio.get_running_loop().time()
+        punctual, started = self.fresh, counter()
         try:
             async with self._database.reserved() as conn:
                 for role in ROLES:

@@ -19,7 +19,7 @@ from adapters.postgres.errors import PostgresError
 from adapters.postgres.stock_pushes import TOPIC, Answer, DuePush
 from daemon.accounts import Account, Accounts, BudgetSpent, Halted
 from daemon.backoff import backoff
-from daemon.holdings import Holdings
+from daemon.holdings import Holdings, HoldLost
 from daemon.metrics import Metrics
 from daemon.supervisor import cancel
 from daemon.transactions import in_transaction
@@ -92,7 +92,7 @@ class StockPusher:
         """One call; whatever happens, only this connection is concerned."""
         try:
             await self._try(connection)
-        except (MarketplaceError, PostgresError) as error:
+        except (MarketplaceError, PostgresError, HoldLost) as error:
             self._failed(connection, str(error))
         except Exception:
             log.exception("stock push failed", connection=connection)
@@ -124,14 +124,13 @@ class StockPusher:
         log.warning("stock told later", connection=connection, error=error, failures=failures)
 
     async def _tell(self, account: Account) -> None:
-        """Send what is due, keep each product's answer."""
+        """Send what is due, keep each product's answer. Raises HoldLost."""
         settings = account.settings
+        self._holdings.carry_out_as(ROLE)  # another process may be telling newer numbers
         async with self._database.connection() as conn:
             due = await stock_pushes.batch(conn, account.connection.id, _catalog(settings), BATCH)
             sendable, refused = await _prepare(conn, settings, due)
         if sendable:
-            if self._holdings.epoch(ROLE) is None:
-                return  # another process may be telling newer numbers
             await self._send(account, sendable)
         if refused:
             await self._settle(settings, refused)

@@ -51,7 +51,8 @@ async def log_in(visit: Visit) -> web.Response:
 async def log_out(visit: Visit) -> web.Response:
     """End the session, here and for whoever may have copied its cookie."""
     async with visit.connection() as conn:
-        await console_sessions.end(conn, visit.session.id, sessions.until())
+        over = sessions.until(visit.parts.clock())
+        await console_sessions.end(conn, visit.session.id, over)
     response = visit.go("/login")
     sessions.take(visit.request, response)
     return response

@@ -31,7 +31,6 @@ class Renderer:
         self._environment.globals |= {
             "static": lambda name: f"/static/{static[name].hashed_name}",
             "navigation": navigation,
-            "now": lambda: datetime.now(UTC),
         }
         self._environment.filters |= {
             "age": age,

@@ -6,7 +6,7 @@ token.
 
 import hmac
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Any, Self
@@ -71,9 +71,9 @@ def take(request: web.Request, response: web.StreamResponse) -> None:
     response.del_cookie(COOKIE, path="/", secure=is_https(request), httponly=True)
 
 
-def until() -> datetime:
+def until(now: datetime) -> datetime:
     """When every session that exists now is over by itself."""
-    return datetime.now(UTC) + LIFETIME
+    return now + LIFETIME
 
 
 def tell_later(

@@ -1,6 +1,8 @@
 """One clock for all replicas: the database's, whatever the machine's own says."""
 
+import asyncio
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +13,11 @@ import daemon.clock
 from adapters.postgres import clock as database_clock
 from adapters.postgres.database import Database
 from daemon.clock import Clock
+from daemon.holdings import Holdings
+from daemon.metrics import Metrics
 from tests.fixtures.certificates import Authority
+from tests.fixtures.postgres import eventually
+from tests.fixtures.tasks import running
 from tests.fixtures.tls_postgres import TlsPostgres
 
 ROOT = Path(__file__).parents[2]
@@ -21,8 +27,7 @@ _WALL_CLOCK = re.compile(r"datetime\.now\(|utcnow\(|time\.time\(|\butc_now\b")
 _ONE_SHOT = {
     "adapters/spartoo/client.py",  # of the test call alone
     "daemon/clock.py",
-    "daemon/console/rendering.py",  # ages as people see them
-    "daemon/console/session.py",  # the end of a cookie, hours away
+    "daemon/console/rendering.py",  # ages for who runs no script: with one, the browser tells them
     "daemon/demo/stage.py",
     "daemon/doctor/clock.py",  # they judge this machine's
     "daemon/doctor/database.py",
@@ -76,6 +81,29 @@ async def test_with_the_database_away_the_clock_counts_on(
         assert abs(clock() - datetime.now(UTC)) < NEAR
     finally:
         await database.close()
+
+
+async def test_a_machine_that_slept_trusts_none_of_its_holds(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have taken them over; the loop's own time has stood still meanwhile."""
+    holdings = Holdings(db, Metrics())
+
+    async def gained() -> bool:
+        return holdings.epoch("commands") is not None
+
+    async with running(_until_stopped, holdings):
+        await eventually(gained)
+    trusted = [holdings.fresh]
+    awake = time.clock_gettime
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: awake(clock) + 60)
+    trusted.append(holdings.fresh)
+    assert trusted == [True, False]
+    assert holdings.turning
+
+
+async def _until_stopped(stop: asyncio.Event) -> None:
+    await stop.wait()
 
 
 def test_nothing_that_runs_for_long_reads_the_machines_clock() -> None:

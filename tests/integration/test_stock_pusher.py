@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from adapters.postgres import stock_pushes
 from adapters.postgres.connections import get
 from adapters.postgres.database import Database
+from adapters.postgres.queries import load
 from adapters.postgres.stock_pushes import Told
 from daemon.accounts import Accounts
 from daemon.holdings import Holdings
@@ -21,7 +22,7 @@ from daemon.metrics import Metrics
 from daemon.products import upsert_products
 from daemon.stock_pusher import StockPusher
 from statemachine.model import CatalogId, ConnectionId, ProductId, ProductUpdate
-from tests.fixtures.postgres import CIPHER, add_connection, eventually
+from tests.fixtures.postgres import CIPHER, add_connection, eventually, waits_for_a_lock
 from tests.integration.spartoo_server import Spartoo, coded, serve
 from tests.unit.builders import settings
 
@@ -258,3 +259,30 @@ async def test_without_calls_left_it_waits(db: Database, spartoo: Spartoo) -> No
     (push,) = await told(db, "A")
     assert push.due_at is not None
     assert push.error is None
+
+
+async def test_who_lost_the_role_before_the_call_tells_nothing(
+    db: Database, spartoo: Spartoo
+) -> None:
+    """Counting the call took long: another process may be telling newer numbers by now."""
+    await connect(db, spartoo)
+    with capture_logs() as logs:
+
+        async def logged(*events: str) -> bool:
+            return any(entry["event"] in events for entry in logs)
+
+        async with db.connection() as conn, pusher(db, spartoo):
+            counting = conn.transaction()
+            await counting.start()
+            await conn.execute("set local idle_in_transaction_session_timeout = 0")
+            await conn.execute(load("budget")["lock"], FR, "xml_maj_stock_batch")
+            await stock(db, A=5)
+            await eventually(lambda: waits_for_a_lock(db))
+            async with db.connection() as other:
+                await other.execute(
+                    "update leases set holder = 'other', expires_at = now() + interval '1 hour'"
+                )
+            await eventually(lambda: logged("role lost"))
+            await counting.rollback()
+            await eventually(lambda: logged("stock told", "stock told later"))
+    assert pushed(spartoo) == []
