@@ -56,7 +56,8 @@ async def test_connections_come_in_pages(api: Api) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"id": "a b"}, "id = 'a b': "),
+        ({"id": "a b"}, "id = 'a b': must be letters, digits and hyphens, at most 63"),
+        ({"currency": "eur"}, "currency = 'eur': must be three capital letters, like EUR"),
         ({"id": None}, "id: must be given"),
         ({"site": "zz"}, "site 'zz' is not one of: fr"),
         ({"price_threshold": 3}, "price_threshold = 3: must be"),
