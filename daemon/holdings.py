@@ -128,11 +128,11 @@ class Holdings:
             async with self._database.reserved() as conn:
                 for role in ROLES:
                     await self._hold(role, await leases.hold(conn, role, self.holder, HOLD))
-                await processes.heartbeat(conn, self.holder, _SILENT)
                 await looks.heartbeat(conn, self.holder, HOLD, self.looks_in_hand)
                 in_hand = set(self.actions_in_hand)
                 kept = await actions.heartbeat(conn, self.holder, HOLD, in_hand)
                 self.actions_in_hand -= in_hand - kept
+                await processes.heartbeat(conn, self.holder, _SILENT)
         except PostgresError as error:
             log.warning("holds not renewed", error=str(error))
             if not self.fresh:

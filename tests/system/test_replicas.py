@@ -1,7 +1,6 @@
 """Three daemons on one database and broker; the one that leads is killed and frozen in turn."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,9 +13,10 @@ from adapters.spartoo.simulator.orders import SimulatedOrder
 from daemon.holdings import ROLES
 from tests.fixtures.checks import acceptances
 from tests.fixtures.daemon_process import Daemon
-from tests.fixtures.koongo import Asker, Consumer, asking
+from tests.fixtures.koongo import Consumer, asking
 from tests.fixtures.postgres import eventually
 from tests.fixtures.system import System
+from tests.fixtures.trade import trade
 
 TAKEN_OVER_SECONDS = 5
 SEEN_SECONDS = TAKEN_OVER_SECONDS + 5  # one more look, decided and published, the machine busy
@@ -60,28 +60,6 @@ async def taken_over(system: System, gone: Daemon) -> None:
         return now.keys() == {*ROLES} and gone.process.pid not in now.values()
 
     await eventually(by_others, TAKEN_OVER_SECONDS)
-
-
-@asynccontextmanager
-async def trade(
-    system: System, asker: Asker, waiting: list[SimulatedOrder]
-) -> AsyncIterator[list[SimulatedOrder]]:
-    """Customers order and a clerk accepts what waits, all the time; yields the new orders."""
-    placed: list[SimulatedOrder] = []
-
-    async def go_on() -> None:
-        for order in waiting:
-            placed.extend(system.place("auto", 2, kind="fine"))
-            command = {"command": "order.accept", "connection": "manual", "order_id": order.id}
-            await asker.publish(json.dumps(command | {"id": order.id}).encode(), reply=False)
-            await asyncio.sleep(0.2)
-
-    trading = asyncio.create_task(go_on())
-    try:
-        yield placed
-        await trading
-    finally:
-        trading.cancel()
 
 
 @pytest.mark.timeout(240)
