@@ -231,5 +231,5 @@ async def run(
     async with campaign(simulator, directory, seed=seed, daemons=daemons) as fight:
         while time.monotonic() < until:
             await fight.round(60, figures, spare_daemons=figures.rounds % 3 == 2)
-            Console(highlight=False, markup=False).print(str(figures))
+            Console(highlight=False, markup=False).print(str(figures), soft_wrap=True)
     return figures
