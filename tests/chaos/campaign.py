@@ -225,11 +225,11 @@ def _connect(system: System, url: str) -> None:
 async def run(
     simulator: Simulator, directory: Path, *, seed: int, daemons: int, minutes: float
 ) -> Figures:
-    """Rounds of half a minute until the time is over; every third leaves the daemons alive."""
+    """Rounds of a minute until the time is over; every third leaves the daemons alive."""
     figures = Figures(seed, daemons)
     until = time.monotonic() + 60 * minutes
     async with campaign(simulator, directory, seed=seed, daemons=daemons) as fight:
         while time.monotonic() < until:
-            await fight.round(30, figures, spare_daemons=figures.rounds % 3 == 2)
-            Console(highlight=False, markup=False).print(str(figures))
+            await fight.round(60, figures, spare_daemons=figures.rounds % 3 == 2)
+            Console(highlight=False, markup=False).print(str(figures), soft_wrap=True)
     return figures

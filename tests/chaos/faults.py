@@ -31,7 +31,12 @@ _MISBEHAVIOURS = (
     {"kind": "drop"},
     {"kind": "drip", "size": 4096, "seconds": 0.05},
 )
-
+# All the time: a call in so many is carried out, or not, and never answered.
+_ALWAYS = (
+    {"kind": "timeout", "seconds": 0.5, "after_change": True, "probability": 0.1, **_CHANGE},
+    {"kind": "timeout", "seconds": 0.5, "probability": 0.05, **_CHANGE},
+    {"kind": "http_error", "after_change": True, "probability": 0.05, **_CHANGE},
+)
 _SPELLS = (0.0, 0.5, 2.0, 5.0)  # seconds in which what was hit may work
 
 Blow = Callable[[], Awaitable[None]]
@@ -58,6 +63,8 @@ class Blows:
 
     async def deal(self, seconds: float, *, spare_daemons: bool) -> None:
         """Blow after blow for so long; then wait until the last is over."""
+        for fault in _ALWAYS:
+            self._simulator.faults.add(_FAULT.validate_python(fault))
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while loop.time() < until:
@@ -93,12 +100,12 @@ class Blows:
         rng = self._rng
         number = rng.randrange(self._fleet.size)
         pause = rng.choice((0.0, 0.1, 0.5, 1.0, 3.0))
-        long = rng.choice((0.3, 1.0, 3.0, 6.0))
+        long = rng.choice((0.3, 1.0, 3.0, 5.0))
         link_name, link = rng.choice(sorted(self._fleet.links(number).items()))
         how = rng.choice(("cut", "dropped", "stalled", "slow"))
         choices: dict[Drawn, int] = {
-            ("daemon killed", number, lambda: self._fleet.kill(number, pause)): 9,
-            ("daemon frozen", number, lambda: self._fleet.freeze(number, 2 * long)): 3,
+            ("daemon killed", number, lambda: self._fleet.kill(number, pause)): 14,
+            ("daemon frozen", number, lambda: self._fleet.freeze(number, 1.5 * long)): 3,
             ("database killed", self._database, lambda: self._kill_database(pause)): 2,
             ("database process killed", self._database, self._kill_one): 2,
             ("database restarted", self._database, lambda: self._restart_database(pause)): 1,

@@ -5,8 +5,10 @@ import re
 from collections import Counter
 from typing import Any
 
+import aio_pika
 import asyncpg
 
+from adapters.rabbitmq.topology import COMMANDS, DEAD_COMMANDS, UNROUTED
 from adapters.spartoo.simulator.ledger import Call
 from tests.chaos.clerk import Case, Clerk
 from tests.fixtures.checks import CHANGE_ORDER
@@ -37,6 +39,7 @@ async def check_all(system: System, consumer: Consumer, clerk: Clerk) -> None:
     check_calls(system.simulator, Hands(acted), STOCK_ONLY)
     _check_fates(system, clerk)
     _check_replies(clerk)
+    await _check_nothing_aside(str(system.amqp_url))
     connection = await asyncpg.connect(system.dsn)
     try:
         await StoredWorld(connection, system.simulator, STOCK_ONLY, PUSHING).check()
@@ -66,6 +69,15 @@ def _check_replies(clerk: Clerk) -> None:
         assert len(set(replies)) == 1, f"{command}: {replies}"
         told = json.loads(replies[0])
         assert told["status"] in {"done", "queued"}, f"{command}: {told}"
+
+
+async def _check_nothing_aside(url: str) -> None:
+    """Every command could be read and every event had its queue."""
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        for name in (DEAD_COMMANDS, UNROUTED, COMMANDS):
+            queue = await channel.declare_queue(name, passive=True)
+            assert queue.declaration_result.message_count == 0, name
 
 
 async def _check_stock(connection: "asyncpg.Connection[Any]", clerk: Clerk) -> None:
