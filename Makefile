@@ -5,7 +5,7 @@ VENV := .venv/bin
 BROKER_VARIABLE := SPARTOO_SYNC_AMQP_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test screenshots bench check fix lock audit clean venv broker chromium checkers
+.PHONY: help setup demo test screenshots bench chaos check fix lock audit clean venv broker chromium checkers
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ screenshots: setup chromium ## pictures of the console's pages, in .cache/screen
 bench: BROKER_VARIABLE := SPARTOO_SYNC_TEST_AMQP_URL
 bench: setup ## measure, with processes of its own; ORDERS=10000 makes a long run
 	$(if $(ORDERS),ORDERS=$(ORDERS)) $(VENV)/pytest --quiet --capture=no tests/bench
+
+chaos: setup ## crashes and faults on a whole system; MINUTES=10 (half with one daemon, half with three), SEED=1
+	MINUTES=$(MINUTES) SEED=$(SEED) $(VENV)/pytest --quiet --capture=no --show-capture=no tests/chaos
 
 check: venv ## lint, format, types, direction of imports, dependencies; changes nothing
 	$(VENV)/ruff check

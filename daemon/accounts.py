@@ -35,12 +35,13 @@ CALLS_AT_ONCE = 8  # of actions, to one account
 
 
 class BudgetSpent(Exception):
-    """No call may be made to this service before `until`."""
+    """No call may be made to this service before `until`, which is so far from `now`."""
 
-    def __init__(self, service: str, until: datetime):
+    def __init__(self, service: str, until: datetime, now: datetime):
         super().__init__(f"no calls left for {service} until {until.isoformat()}")
         self.service = service
         self.until = until
+        self.wait = until - now
 
 
 class Purse(NamedTuple):
@@ -175,7 +176,7 @@ class Accounts:
             purse = Purse(connection_id, service, limit, keep_free)
             until = await self._spending.do(purse, None)
             if until is not None:
-                raise BudgetSpent(service, until)
+                raise BudgetSpent(service, until, self._clock())
             check_hold()  # the last thing before the call: counting it may have taken long
 
         return spend

@@ -46,7 +46,7 @@ Text = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
     Clean,
-    _written(r"^[^\x00]*\S[^\x00]*$"),
+    _written(r"^[^\x00]*[^\s\x00][^\x00]*$"),
 ]
 ServiceName = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=255), Clean, WITHOUT_NUL

@@ -2,15 +2,13 @@
 
 All holds are renewed together every second and run out after HOLD, so whatever a crashed or frozen
 process held is taken over within seconds; so is what this process no longer works on but could not
-give back. Renewing waits for no other work: it has a connection of its own, and passes over actions
-and looks that somebody changes at this moment. `fresh` tells a worker whether its holds can still
-be trusted; nothing is sent to Spartoo otherwise.
+give back. Who renews in time ends the database sessions of those who do not. Renewing waits for no
+other work: it has a connection of its own, and passes over actions and looks that somebody changes
+at this moment. `fresh` tells a worker whether its holds can still be trusted; nothing is sent to
+Spartoo otherwise.
 """
 
 import asyncio
-import os
-import socket
-import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import timedelta
@@ -18,7 +16,7 @@ from functools import partial
 
 import structlog
 
-from adapters.postgres import actions, leases, looks
+from adapters.postgres import actions, leases, looks, processes
 from adapters.postgres.database import Database
 from adapters.postgres.errors import PostgresError
 from adapters.postgres.looks import Look
@@ -30,6 +28,7 @@ from statemachine.model import ConnectionId
 log = structlog.get_logger(__name__)
 
 HOLD = timedelta(seconds=4)
+_SILENT = timedelta(seconds=3.5)  # renewed nothing for so long: seen within five seconds as well
 _RENEW_SECONDS = 1.0
 _CLAIM_SECONDS = 0.5  # while another process has a role: HOLD and this are under five seconds
 _WEDGED_SECONDS = 180.0  # every limit on a statement or a connection has run out long before
@@ -54,7 +53,7 @@ class Holdings:
     """Keeps this process's holds alive and knows which roles it has."""
 
     def __init__(self, database: Database, metrics: Metrics):
-        self.holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.holder = database.holder
         self.looks_in_hand: set[tuple[ConnectionId, Look]] = set()
         self.actions_in_hand: set[int] = set()
         self._database = database
@@ -124,7 +123,7 @@ class Holdings:
         return watch
 
     async def _renew(self) -> None:
-        started = counter()
+        punctual, started = self.fresh, counter()
         try:
             async with self._database.reserved() as conn:
                 for role in ROLES:
@@ -133,12 +132,28 @@ class Holdings:
                 in_hand = set(self.actions_in_hand)
                 kept = await actions.heartbeat(conn, self.holder, HOLD, in_hand)
                 self.actions_in_hand -= in_hand - kept
+                await processes.heartbeat(conn, self.holder, _SILENT)
         except PostgresError as error:
             log.warning("holds not renewed", error=str(error))
             if not self.fresh:
                 self._leads_nothing()
             return
         self._renewed_at = started
+        if punctual and self.fresh:  # else the database may be slow, and slow for everyone
+            await self._end_silent()
+
+    async def _end_silent(self) -> None:
+        """What a frozen process has locked must not wait until it is thawed."""
+        try:
+            async with self._database.reserved() as conn:
+                ended = await processes.end_silent(conn, self.holder)
+        except PostgresError as error:
+            log.warning("sessions of frozen processes not ended", error=str(error))
+            return
+        for holder, sessions in ended.items():
+            log.warning(
+                "process not heard of; its sessions ended", holder=holder, sessions=sessions
+            )
 
     async def _hold(self, role: str, epoch: int | None) -> None:
         if epoch != self._epochs.get(role):
@@ -160,6 +175,7 @@ class Holdings:
             async with self._database.connection() as conn:
                 await leases.release(conn, self.holder)
                 await looks.release(conn, self.holder)
+                await processes.leave(conn, self.holder)
         except PostgresError as error:
             log.warning("roles run out by themselves", error=str(error))
         self._epochs.clear()

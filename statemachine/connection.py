@@ -85,7 +85,9 @@ Zone = Annotated[str, AfterValidator(_known_zone)]
 Name = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain)]
 Address = Annotated[Name, AfterValidator(_web_address)]
 Threshold = Annotated[Decimal, Field(gt=0, le=2, allow_inf_nan=False)]
-Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,62}$")]
+SLUG = r"^[A-Za-z0-9][A-Za-z0-9-]{0,62}$"
+CURRENCY = r"^[A-Z]{3}$"
+Slug = Annotated[str, StringConstraints(pattern=SLUG)]
 
 DEFAULT_SHIPPING_SERVICES = (
     "Colissimo",
@@ -231,7 +233,7 @@ class ConnectionSettings(BaseModel):
     )
     currency: str | None = Field(
         None,
-        pattern=r"^[A-Z]{3}$",
+        pattern=CURRENCY,
         title="Currency",
         description="Currency of its orders (none: the site's)",
     )

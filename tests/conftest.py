@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.fixtures")
+pytest.register_assert_rewrite("tests.fixtures", "tests.chaos")
 
 pytest_plugins = [
     "tests.fixtures.api",

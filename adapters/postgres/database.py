@@ -1,6 +1,9 @@
 """The pool: connections, transactions and wake-ups of one process."""
 
 import asyncio
+import os
+import socket
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self, TypeAlias
@@ -20,8 +23,8 @@ Conn: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
 Tx: TypeAlias = Conn  # a connection inside a transaction
 
 _CLOSE_SECONDS = 5
+_HOST_LENGTH = 30  # of the 63 bytes of a session's name
 _SERVER_SETTINGS = {
-    "application_name": "spartoo-sync",
     "timezone": "UTC",
     "jit": "off",  # every statement is short
     "plan_cache_mode": "force_custom_plan",  # one connection holds a million orders, another ten
@@ -38,7 +41,13 @@ async def _leave(_connection: "Connection[Record]") -> None:
     """Nothing to reset: no setting, lock or cursor of ours outlives its transaction."""
 
 
-async def _pool(dsn: str, max_size: int) -> "asyncpg.Pool[Record]":
+def _new_holder() -> str:
+    """A name no other process has; the end of a host's name is what tells replicas apart."""
+    host = socket.gethostname().encode("ascii", "replace").decode()[-_HOST_LENGTH:]
+    return f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+async def _pool(dsn: str, holder: str, max_size: int) -> "asyncpg.Pool[Record]":
     """A pool that connects when it is first used."""
     return await asyncpg.create_pool(
         dsn,
@@ -49,7 +58,7 @@ async def _pool(dsn: str, max_size: int) -> "asyncpg.Pool[Record]":
         timeout=10,
         command_timeout=60,
         connect=connect,
-        server_settings=_SERVER_SETTINGS,
+        server_settings={**_SERVER_SETTINGS, "application_name": f"spartoo-sync {holder}"},
     )
 
 
@@ -57,11 +66,17 @@ class Database:
     """One pool of one process. It outlives a restart of the server: lost connections are replaced.
 
     Errors of the driver leave `transaction` and `connection` as DatabaseUnavailable or Conflict.
+    Its sessions bear the name of `holder`, by which others end them should this process freeze.
     """
 
     def __init__(
-        self, pool: "asyncpg.Pool[Record]", reserved: "asyncpg.Pool[Record]", wakeups: Wakeups
+        self,
+        holder: str,
+        pool: "asyncpg.Pool[Record]",
+        reserved: "asyncpg.Pool[Record]",
+        wakeups: Wakeups,
     ):
+        self.holder = holder
         self._pool = pool
         self._reserved = reserved
         self.wakeups = wakeups
@@ -69,11 +84,12 @@ class Database:
     @classmethod
     async def open(cls, dsn: str, *, max_size: int = 10) -> Self:
         """Connect. Raises DatabaseUnavailable, UnusableUrl."""
+        holder = _new_holder()
         with translated():
-            pool, reserved = await _pool(dsn, max_size), await _pool(dsn, 1)
+            pool, reserved = await _pool(dsn, holder, max_size), await _pool(dsn, holder, 1)
             async with pool.acquire():
                 pass
-        return cls(pool, reserved, Wakeups(dsn))
+        return cls(holder, pool, reserved, Wakeups(dsn))
 
     async def close(self) -> None:
         """Give every connection back; those still in use are cut after a few seconds."""

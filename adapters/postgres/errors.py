@@ -52,6 +52,7 @@ _UNAVAILABLE = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,  # the role lacks a right: it may be granted any moment
     asyncpg.PostgresSystemError,  # its disk fails, or is read-only
+    asyncpg.ObjectNotInPrerequisiteStateError,  # the database accepts no connections
     asyncpg.ReadOnlySQLTransactionError,  # a standby, after a failover
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InternalClientError,  # the connection was cut while it changed hands

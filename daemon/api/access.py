@@ -38,7 +38,7 @@ def _without_token(request: web.Request, token: SecretStr) -> web.Response | Non
 def _of_a_page(request: web.Request) -> web.Response | None:
     """A browser on this machine may be made to ask by any page it shows (DNS rebinding, CSRF)."""
     host = request.headers.get("Host", "")
-    if not is_loopback(_name(host)):
+    if not is_loopback(host_name(host)):
         return problem(403, "foreign_host", "without a token only localhost is served")
     origin = request.headers.get("Origin")
     if request.method in _READS or origin is None or _place(origin) == host.lower():
@@ -46,7 +46,7 @@ def _of_a_page(request: web.Request) -> web.Response | None:
     return problem(403, "foreign_origin", "without a token other sites' pages change nothing here")
 
 
-def _name(host: str) -> str:
+def host_name(host: str) -> str:
     """The host without its port; empty where it cannot be read."""
     try:
         return urlsplit(f"//{host}").hostname or ""

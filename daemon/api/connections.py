@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.registry import MARKETPLACES
 from daemon.api.commands import command
-from daemon.api.filters import Wanted
+from daemon.api.filters import PageWanted, Wanted
 from daemon.api.inputs import bad
-from daemon.api.routes import Answer, Asked, Nothing, Routes
+from daemon.api.routes import Answer, Asked, Routes
 from daemon.api.shapes import SHARED, ConnectionDocument, Tried, answer, list_of
 from daemon.command_messages import ConnectionSwitch, ConnectionSync, Text
 from daemon.connection_changes import (
@@ -19,7 +19,7 @@ from daemon.connection_changes import (
     read_settings,
 )
 from daemon.connection_check import check_connection
-from daemon.connection_health import Health, every_health, health_of
+from daemon.connection_health import Health, health_of, health_page
 from statemachine.connection import ConnectionSettings
 from statemachine.facts import Refused
 from statemachine.model import ConnectionId
@@ -96,6 +96,10 @@ class ConnectionChange(ConnectionGiven):
         return None if given is None or given == "*" else int(given.strip('"'))
 
 
+class ConnectionsWanted(PageWanted):
+    q: Text | None = Field(None, description="Start of an id")
+
+
 class ConnectionNamed(Wanted):
     connection: Text
 
@@ -103,12 +107,15 @@ class ConnectionNamed(Wanted):
 _SHOWN = Answer("The connection", ConnectionDocument, headers=("ETag",))
 
 
-@routes.add("GET", "/connections", Nothing, {200: Answer("By id", list_of(ConnectionDocument))})
-async def list_connections(asked: Asked, _: Nothing) -> web.Response:
+@routes.add(
+    "GET", "/connections", ConnectionsWanted, {200: Answer("By id", list_of(ConnectionDocument))}
+)
+async def list_connections(asked: Asked, wanted: ConnectionsWanted) -> web.Response:
     """List connections with their settings and health."""
     async with asked.parts.database.connection() as conn:
-        items = [_document(health) for health in await every_health(conn)]
-    return answer({"items": items, "next": None})
+        page = await health_page(conn, text=wanted.q, limit=wanted.limit, cursor=wanted.cursor)
+    items = [_document(health) for health in page.items]
+    return answer({"items": items, "next": page.next_cursor})
 
 
 @routes.add(

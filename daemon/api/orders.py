@@ -25,7 +25,9 @@ _ORDER = "/orders/{connection}/{order_id}"
 class OrdersWanted(OfConnection, PageWanted):
     state: OrderState | None = Field(None, description="In this state only")
     q: Text | None = Field(
-        None, description="Start of an order id, a reference, or part of the customer's name"
+        None,
+        description="Words of a customer's name, an order id, a reference or an e-mail address;"
+        " the last may be begun: three characters or more",
     )
     since: Begin | None = Field(None, alias="from", description="Placed from then on")
     until: End | None = Field(

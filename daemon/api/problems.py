@@ -13,7 +13,6 @@ from adapters.postgres.connections import ConnectionExists, UnreadableKey
 from adapters.postgres.errors import PostgresError, StaleVersion, UnknownConnection
 from adapters.postgres.paging import BadCursor
 from daemon.accounts import BudgetSpent
-from daemon.readiness import READINESS
 from daemon.settings_sources import SettingsError
 from statemachine.facts import Refused
 
@@ -31,7 +30,7 @@ _STATUS = {
     "throttled": 503,
     "not_reachable": 502,
 }
-_KNOWN = (Refused, SettingsError, PostgresError, MarketplaceError)
+_KNOWN = (Refused, SettingsError, PostgresError, MarketplaceError, BudgetSpent)
 _OF_HTTP = {
     404: "unknown_path",
     405: "method_not_allowed",
@@ -69,8 +68,6 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except web.HTTPException as error:
         return _of_http(error)
-    except BudgetSpent as error:
-        return _spent(request, error)
     except _KNOWN as error:
         return _known(error)
     except Exception:
@@ -134,18 +131,15 @@ def _refused(error: Refused) -> web.Response:
 
 def _of_marketplace(error: Exception) -> web.Response:
     match error:
+        case BudgetSpent():
+            wait = max(1, round(error.wait.total_seconds()))
+            return _later("throttled", f"{error}; nothing was sent", wait)
         case Throttled():
             return _later("throttled", error.message, _THROTTLED_SECONDS)
         case AccountRejected():
             return problem(409, error.reason, error.message)
         case _:
             return problem(502, "not_reachable", str(error))
-
-
-def _spent(request: web.Request, error: BudgetSpent) -> web.Response:
-    parts = request.config_dict[READINESS].parts
-    wait = (error.until - parts.clock()).total_seconds() if parts else _THROTTLED_SECONDS
-    return _later("throttled", f"{error}; nothing was sent", max(1, round(wait)))
 
 
 def _later(code: str, detail: str, seconds: int) -> web.Response:

@@ -28,7 +28,7 @@ class ProductsTold(CatalogUpsert):
 
 class ProductsWanted(PageWanted):
     catalog: Slug = Field("default", description="Of this catalogue")
-    q: Text | None = Field(None, description="Start of an id or a name, a SKU, an EAN")
+    q: Text | None = Field(None, description="Start of an id, a SKU, an EAN, or words of a name")
 
 
 @routes.add("GET", "/products", ProductsWanted, {200: Answer("By id", list_of(ProductDocument))})

@@ -43,7 +43,10 @@ async def list_orders(
     ] = False,
     text: Annotated[
         str | None,
-        typer.Option(help="Start of an order id, a reference, or words of the customer's name."),
+        typer.Option(
+            help="Words of a customer's name, an order id, a reference or an e-mail address; "
+            "the last may be begun: three characters or more."
+        ),
     ] = None,
     since: From = None,
     until: To = None,

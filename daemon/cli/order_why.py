@@ -10,19 +10,10 @@ from daemon.cli.asking import find_order
 from daemon.cli.command import Invocation
 from daemon.cli.order_names import OrderName
 from daemon.cli.output import cell, facts, show, table
+from daemon.reasons import in_words
 from statemachine.decision import ACCEPT
 from statemachine.events import decision_document
 from statemachine.model import Check, Decision, Order, OrderState
-
-_IN_WORDS = {
-    "auto_accept_off": "the connection does not accept orders automatically (auto_accept)",
-    "unknown_product": "a line's references name no product of the catalogue",
-    "ambiguous_product": "a line's reference names two or more products of the catalogue",
-    "out_of_stock": "the catalogue has fewer units available than were ordered",
-    "price_below_threshold": "a line was sold for less than the catalogue price × the threshold",
-    "no_reference_price": "a product has no price of the kind the connection compares with",
-    "currency_mismatch": "the order and the catalogue price are in different currencies",
-}
 
 
 async def why_order(invocation: Invocation, name: OrderName) -> None:
@@ -39,11 +30,6 @@ async def why_order(invocation: Invocation, name: OrderName) -> None:
         "problem": order.problem,
     }
     show(document, as_json=invocation.as_json, render=lambda: _render(order))
-
-
-def in_words(reasons: Sequence[str]) -> list[str]:
-    """Each reason as a sentence."""
-    return [_IN_WORDS.get(reason, reason) for reason in reasons]
 
 
 def _render(order: Order) -> Iterator[RenderableType]:
@@ -66,7 +52,7 @@ def _no_decision(order: Order) -> str:
 def render_decision(decision: Decision) -> Iterator[RenderableType]:
     """Outcome, reasons in words, checks, and the settings it used."""
     accepted = decision.outcome == ACCEPT
-    outcome = "accepted automatically" if accepted else "waits for a person"
+    outcome = "accepted automatically" if accepted else "held for a person"
     yield Text(outcome, style="bold green" if accepted else "bold yellow")
     for code, words in zip(decision.reasons, in_words(decision.reasons), strict=True):
         yield Text(f"  • {words} [{code}]")

@@ -33,7 +33,17 @@ from daemon.console import (
 from daemon.console.catalogue_import import register_imports
 from daemon.console.guard import CONSOLE, Console, guarded
 from daemon.console.rendering import Renderer
+from daemon.console.visit import Complaint, Pages, Visit
 from daemon.console.what_if import register_what_if
+
+_OTHERS = Pages()
+
+
+@_OTHERS.get("/{path:.*}")
+async def missing(_: Visit) -> web.Response:
+    """Whatever is no page. Raises Complaint."""
+    raise Complaint(404, "There is no such page.")
+
 
 GROUPS = (
     login.PAGES,
@@ -51,6 +61,7 @@ GROUPS = (
     what_if.PAGES,
     quarantine.PAGES,
     events.PAGES,
+    _OTHERS,  # last: it takes what the others leave
 )
 
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import structlog
 from aiohttp import BodyPartReader, MultipartReader, web
@@ -15,12 +14,14 @@ from multidict import MultiDict, MultiDictProxy
 from adapters.postgres import console_sessions
 from adapters.postgres.errors import PostgresError
 from adapters.postgres.paging import BadCursor
+from daemon.api.access import host_name
 from daemon.console import session as sessions
 from daemon.console.login_limit import LoginLimit
 from daemon.console.rendering import Renderer
 from daemon.console.session import Session
 from daemon.console.visit import Complaint, Route, Visit
 from daemon.readiness import READINESS
+from daemon.settings import is_loopback
 from daemon.wiring import Parts
 
 log = structlog.get_logger(__name__)
@@ -119,12 +120,7 @@ async def _admit(route: Route, request: web.Request) -> web.StreamResponse:
 
 def _check_host(request: web.Request) -> None:
     """Without a token only this machine may ask, by a name of its own: no foreign page can."""
-    host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
-    try:
-        own = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        own = False
-    if not own:
+    if not is_loopback(host_name(request.headers.get("Host", ""))):
         raise Complaint(
             421, "No login is set up, so the console answers to 127.0.0.1 and localhost only."
         )

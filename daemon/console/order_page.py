@@ -12,10 +12,10 @@ from adapters.postgres import orders as order_store
 from adapters.postgres import returns as return_store
 from adapters.postgres.connections import Connection
 from adapters.postgres.database import Conn
-from daemon.cli.order_why import in_words
 from daemon.console.order_diagram import diagram
 from daemon.console.orders import order_path
 from daemon.console.visit import Complaint, Outcome, Pages, Visit
+from daemon.reasons import in_words
 from daemon.slips import WITHOUT_SLIP
 from statemachine.events import order_document
 from statemachine.model import Check, ConnectionId, Order, OrderId, Return, ReturnState

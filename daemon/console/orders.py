@@ -9,9 +9,9 @@ from aiohttp import web
 
 from adapters.postgres import connections
 from adapters.postgres import orders as order_store
-from daemon.cli.order_why import in_words
 from daemon.console.order_filters import Filters
 from daemon.console.visit import Entry, Pages, Visit
+from daemon.reasons import in_words
 from statemachine.model import ActionKind, Order, OrderState
 
 PAGES = Pages(Entry("Orders", "/orders"))

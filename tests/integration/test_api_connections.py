@@ -40,10 +40,24 @@ async def test_a_connection_is_added_shown_and_listed(api: Api, db: Database) ->
         assert await connections.api_key(conn, api.parts.cipher, SHOES) == KEY
 
 
+async def test_connections_come_in_pages(api: Api) -> None:
+    for name in ("shoes-it", "bags-fr", "shoes-de"):
+        await add(api, id=name)
+    first = await api.get("/connections", limit=2)
+    assert [item["id"] for item in first.json["items"]] == ["bags-fr", "shoes-de"]
+    last = await api.get("/connections", limit=2, cursor=first.json["next"])
+    assert ([item["id"] for item in last.json["items"]], last.json["next"]) == (["shoes-it"], None)
+    begun = await api.get("/connections", q="shoes-")
+    assert [item["id"] for item in begun.json["items"]] == ["shoes-de", "shoes-it"]
+    for wrong in ({"cursor": "x"}, {"limit": 201}, {"limit": 0}):
+        assert (await api.get("/connections", **wrong)).refusal == (400, "bad_command")
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"id": "a b"}, "id = 'a b': "),
+        ({"id": "a b"}, "id = 'a b': must be letters, digits and hyphens, at most 63"),
+        ({"currency": "eur"}, "currency = 'eur': must be three capital letters, like EUR"),
         ({"id": None}, "id: must be given"),
         ({"site": "zz"}, "site 'zz' is not one of: fr"),
         ({"price_threshold": 3}, "price_threshold = 3: must be"),

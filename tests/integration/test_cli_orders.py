@@ -133,7 +133,7 @@ async def test_why_gives_reasons_figures_and_settings(cli: Cli, held: Story) -> 
     assert document["decision"]["settings"]["price_threshold"] == "0.97"
     assert len(document["in_words"]) == 2
     told = (await cli("orders", "why", ORDER_ID)).out
-    assert "waits for a person" in told
+    assert "held for a person" in told
     assert "1 available, 2 ordered" in told
     assert "48.00 < 0.97 × 64.99 = 63.0403" in told
     assert "[out_of_stock]" in told

@@ -94,9 +94,11 @@ async def test_a_machine_that_slept_trusts_none_of_its_holds(
 
     async with running(_until_stopped, holdings):
         await eventually(gained)
+    trusted = [holdings.fresh]
     awake = time.clock_gettime
     monkeypatch.setattr(time, "clock_gettime", lambda clock: awake(clock) + 60)
-    assert not holdings.fresh
+    trusted.append(holdings.fresh)
+    assert trusted == [True, False]
     assert holdings.turning
 
 

@@ -106,7 +106,13 @@ async def test_another_token_ends_every_session(stranger: Visitor) -> None:
 async def test_without_a_token_only_this_machine_s_names_are_answered(visitor: Visitor) -> None:
     for host in ("127.0.0.1:8080", "localhost", "[::1]:8080"):
         assert (await visitor.get("/orders", Host=host))[0].status == 200
-    for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8080", ""):
+    for host in (
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example:8080",
+        "",
+        "[::1",
+    ):
         response, text = await visitor.get("/orders", Host=host)
         assert response.status == 421
         assert ORDER_ID not in text
@@ -181,10 +187,19 @@ async def test_forms_that_are_no_text_are_refused(visitor: Visitor) -> None:
 
 
 async def test_what_is_not_there_is_said_so(visitor: Visitor) -> None:
-    for path in ("/orders/shoes-fr/missing", "/orders/none/x", f"{HERE}/missing", "/orders/a/%00"):
+    for path in (
+        *("/orders/shoes-fr/missing", "/orders/none/x", f"{HERE}/missing", "/orders/a/%00"),
+        *("/missing", "/orders/bulk", "/a/b%2fc/d", "/%00", "/logout"),
+    ):
         response, text = await visitor.get(path)
         assert response.status == 404
         assert "Not found" in text
+        assert "Content-Security-Policy" in response.headers
+
+
+async def test_what_there_is_stays_hidden_before_login(stranger: Visitor) -> None:
+    response, _ = await stranger.get("/missing")
+    assert (response.status, response.headers["Location"]) == (303, "/login?next=%2Fmissing")
 
 
 async def test_a_page_that_fails_tells_the_log_where_and_nobody_who(

@@ -58,9 +58,9 @@ async def test_search_finds_and_leaves_no_name_in_the_address(
 
 
 async def test_pages_follow_each_other_with_their_filters(db: Database, visitor: Visitor) -> None:
-    names = [f"N{number:03d}" for number in range(60)]
+    names = [f"NUM{number:02d}" for number in range(60)]
     await keep(db, *names)
-    response, _ = await visitor.post("/orders", {"text": "N"})
+    response, _ = await visitor.post("/orders", {"text": "num"})
     address, seen = response.headers["Location"], []
     while address:
         _, text = await visitor.get(address)
@@ -125,6 +125,17 @@ async def test_commands_on_one_order_say_what_became_of_them(
     assert 'value="order.accept"' not in text  # it is under way
     response, _ = await visitor.post(f"{HERE}/slip")
     assert response.status == 409
+
+
+@pytest.mark.parametrize("tab", ["general", "decision"])
+async def test_an_order_that_went_on_does_not_wait_any_more(
+    db: Database, visitor: Visitor, tab: str
+) -> None:
+    async with db.connection() as conn:
+        await conn.execute("update orders set state = 'shipped'")
+    _, text = await visitor.get(f"{HERE}/{tab}")
+    assert "held for a person" in text
+    assert "waits for a person" not in text
 
 
 async def test_a_parcel_holds_the_units_that_are_given(db: Database, visitor: Visitor) -> None:

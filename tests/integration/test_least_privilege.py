@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,7 +13,8 @@ from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import ChannelAccessRefused
 from structlog.testing import capture_logs
 
-from adapters.postgres import migrate
+from adapters.postgres import migrate, processes
+from adapters.postgres.database import Database
 from adapters.postgres.errors import SchemaOutdated
 from adapters.rabbitmq.connection import Broker
 from adapters.rabbitmq.node import PrivateRabbitMQ
@@ -85,6 +87,28 @@ async def test_the_daemons_role_changes_rows_and_nothing_else(dsn: str) -> None:
                 await daemon.execute(statement)
     finally:
         await daemon.close()
+
+
+async def test_the_daemons_role_ends_the_sessions_of_its_frozen_processes_alone(dsn: str) -> None:
+    await migrate.upgrade(as_role(dsn, "spartoo_owner"))
+    frozen = await Database.open(as_role(dsn, "spartoo_sync"))
+    alive = await Database.open(as_role(dsn, "spartoo_sync"))
+    name = f"spartoo-sync {frozen.holder}"
+    other_role = await asyncpg.connect(dsn, server_settings={"application_name": name})
+    try:
+        async with frozen.connection() as conn, frozen.connection() as second:
+            await processes.heartbeat(conn, frozen.holder, timedelta(0))
+            async with alive.connection() as mine:
+                ended = await processes.end_silent(mine, alive.holder)
+            assert ended == {frozen.holder: 2}
+            for lost in (conn, second):
+                with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+                    await lost.execute("select 1")
+        assert await other_role.fetchval("select 1") == 1
+    finally:
+        await other_role.close()
+        await frozen.close()
+        await alive.close()
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
-"""Leases and call budgets: shared by all replicas, never exceeded, always taken over."""
+"""Leases, processes, call budgets: shared by all replicas, never exceeded, always taken over."""
 
 import asyncio
 from datetime import timedelta
 
 import pytest
 
-from adapters.postgres import budget, leases
+from adapters.postgres import budget, leases, processes
 from adapters.postgres.database import Database
+from adapters.postgres.errors import DatabaseUnavailable
 from statemachine.model import ConnectionId
 from tests.fixtures.postgres import add_connection
 from tests.unit.builders import settings
@@ -44,6 +45,59 @@ async def test_of_many_who_want_a_role_one_gets_it(db: Database) -> None:
 
     epochs = await asyncio.gather(*(want(f"w{n}") for n in range(10)))
     assert [epoch for epoch in epochs if epoch] == [1]
+
+
+async def beat(db: Database, ttl: timedelta) -> None:
+    async with db.connection() as conn:
+        await processes.heartbeat(conn, db.holder, ttl)
+
+
+async def end_silent(db: Database) -> dict[str, int]:
+    async with db.connection() as conn:
+        return await processes.end_silent(conn, db.holder)
+
+
+async def test_a_silent_process_loses_its_transactions_and_works_on(
+    db: Database, database_url: str
+) -> None:
+    await add_connection(db, settings())
+    change = "update connections set version = version + 1 where id = $1 returning version"
+    slow = await Database.open(database_url)
+    changed = []
+
+    async def be_silent() -> None:
+        async with slow.transaction() as tx:
+            await tx.execute(change, SHOES)
+            await beat(slow, timedelta(0))
+            assert await end_silent(db) == {slow.holder: 2}
+            async with db.connection() as conn:
+                changed.append(await conn.fetchval(change, SHOES))
+            await tx.execute(change, SHOES)
+
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            await be_silent()
+        async with slow.transaction() as tx:
+            assert await tx.fetchval(change, SHOES) == changed[0] + 1
+    finally:
+        await slow.close()
+
+
+async def test_who_is_heard_of_or_has_left_keeps_its_sessions(
+    db: Database, database_url: str
+) -> None:
+    other = await Database.open(database_url)
+    try:
+        await beat(db, timedelta(0))
+        await beat(other, TTL)
+        assert await end_silent(db) == {}
+        await beat(other, timedelta(0))
+        async with other.connection() as conn:
+            await processes.leave(conn, other.holder)
+            assert await end_silent(db) == {}
+            assert await conn.fetchval("select 1") == 1
+    finally:
+        await other.close()
 
 
 async def take(db: Database, limit: int, keep_free: int = 0) -> bool:

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import asyncpg
@@ -10,11 +12,23 @@ import pytest
 import adapters.postgres
 from adapters.postgres.database import Database
 from adapters.postgres.errors import DatabaseUnavailable, SchemaNewer, SchemaOutdated
-from adapters.postgres.migrate import check, upgrade
+from adapters.postgres.migrate import check, revisions, upgrade
+from adapters.postgres.migration_sql import script_directory
 from adapters.postgres.queries import load
 
 PACKAGE = Path(adapters.postgres.__file__).parent
 GROUPS = sorted(path.stem for path in (PACKAGE / "sql").glob("*.sql"))
+
+
+def test_migrations_are_named_after_their_revisions() -> None:
+    newest_first = [step.revision for step in script_directory().walk_revisions()]
+    assert newest_first[::-1] == revisions()
+
+
+def test_a_start_imports_no_alembic() -> None:
+    """It took a third of a start's processor time, to find that nothing was to do."""
+    program = "import sys, daemon.cli.app; sys.exit('alembic' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 async def test_several_daemons_upgrade_at_once(empty_database: str) -> None:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 MEGABYTE = 1024 * 1024
 HELD = ["order.new", "order.pending_manual"]
-BOOKKEEPING = {"looks", "leases", "calls"}
+BOOKKEEPING = {"looks", "leases", "processes", "calls"}
 NOTING = """
 create table written (name text primary key);
 create function note() returns trigger language plpgsql as $$
@@ -76,12 +76,19 @@ async def test_unchanged_orders_are_not_written(offline: System) -> None:
         return bool(row["epoch"] >= times and row["summary"] == unchanged)
 
     await eventually(lambda: seen_unchanged(3), 60)
+    await eventually(lambda: counted(offline), 30)
     await note_writes(offline)
     (row,) = await offline.rows("select epoch from looks where look = 'fresh'")
     await eventually(lambda: seen_unchanged(row["epoch"] + 3), 60)
     written = {row["name"] for row in await offline.rows("select name from written")}
     assert "looks" in written, "writes are not noted"
     assert written <= BOOKKEEPING
+
+
+async def counted(system: System) -> bool:
+    """True once the gauges have taken in what the orders' first sight left them to count."""
+    (row,) = await system.rows("select not exists (select from state_count_changes) as counted")
+    return bool(row["counted"])
 
 
 async def note_writes(system: System) -> None:

@@ -1,10 +1,11 @@
 """Three daemons on one database and broker; the one that leads is killed and frozen in turn."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
+import asyncpg
 import pytest
 
 from adapters.spartoo.simulator.fault_kinds import Latency
@@ -12,15 +13,21 @@ from adapters.spartoo.simulator.orders import SimulatedOrder
 from daemon.holdings import ROLES
 from tests.fixtures.checks import acceptances
 from tests.fixtures.daemon_process import Daemon
-from tests.fixtures.koongo import Asker, Consumer, asking
+from tests.fixtures.koongo import Consumer, asking
 from tests.fixtures.postgres import eventually
 from tests.fixtures.system import System
+from tests.fixtures.trade import trade
 
 TAKEN_OVER_SECONDS = 5
-# One more look, decided and published, with the machine busy. A process frozen in a transaction
-# holds its rows for 4 s; frozen while it prepares a statement, until the statement's limit, 30 s.
-SEEN_SECONDS = {"kill": TAKEN_OVER_SECONDS + 5, "freeze": 45}
+SEEN_SECONDS = TAKEN_OVER_SECONDS + 5  # one more look, decided and published, the machine busy
 WAITING = 60
+IN_A_STATEMENT = """
+select a.pid from pg_stat_activity as a
+join pg_locks as l using (pid)
+where
+    a.datname = current_database() and a.state = 'active' and a.wait_event_type = $1
+    and l.relation = 'orders'::regclass and l.mode = 'RowExclusiveLock'
+"""
 HELD = ["order.new", "order.pending_manual"]
 
 
@@ -55,28 +62,6 @@ async def taken_over(system: System, gone: Daemon) -> None:
     await eventually(by_others, TAKEN_OVER_SECONDS)
 
 
-@asynccontextmanager
-async def trade(
-    system: System, asker: Asker, waiting: list[SimulatedOrder]
-) -> AsyncIterator[list[SimulatedOrder]]:
-    """Customers order and a clerk accepts what waits, all the time; yields the new orders."""
-    placed: list[SimulatedOrder] = []
-
-    async def go_on() -> None:
-        for order in waiting:
-            placed.extend(system.place("auto", 2, kind="fine"))
-            command = {"command": "order.accept", "connection": "manual", "order_id": order.id}
-            await asker.publish(json.dumps(command | {"id": order.id}).encode(), reply=False)
-            await asyncio.sleep(0.2)
-
-    trading = asyncio.create_task(go_on())
-    try:
-        yield placed
-        await trading
-    finally:
-        trading.cancel()
-
-
 @pytest.mark.timeout(240)
 async def test_three_replicas_take_over_from_each_other(system: System, consumer: Consumer) -> None:
     system.connect("auto", auto_accept=True)
@@ -98,7 +83,7 @@ async def test_three_replicas_take_over_from_each_other(system: System, consumer
             (sign,) = system.place("auto", 1, kind="fine")
             placed.append(sign)
             await taken_over(system, leader)
-            await consumer.has(sign.id, "order.new", seconds=SEEN_SECONDS[blow])
+            await consumer.has(sign.id, "order.new", seconds=SEEN_SECONDS)
             if blow == "freeze":
                 leader.thaw()
             else:
@@ -112,3 +97,49 @@ async def test_three_replicas_take_over_from_each_other(system: System, consumer
     assert {order_id: consumer.types(order_id) for order_id in wanted} == auto | asked
     left = [daemon for daemon in system.daemons if daemon.running]
     assert [await (await daemon.wait_ready()).terminate() for daemon in left] == [0, 0, 0]
+
+
+async def accept(daemon: Daemon, order: SimulatedOrder) -> int:
+    """A person accepts the order at this daemon; the status of the answer."""
+    url = f"{await daemon.listening()}/api/v1/orders/{order.account}/{order.id}/accept"
+    async with aiohttp.request("POST", url, json={}) as response:
+        return response.status
+
+
+@asynccontextmanager
+async def locked(dsn: str, table: str) -> AsyncIterator[None]:
+    """Nobody else can so much as name the table."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"lock table {table} in access exclusive mode")
+            yield
+    finally:
+        await connection.close()
+
+
+async def test_what_a_frozen_daemon_has_locked_is_free_within_seconds(offline: System) -> None:
+    """It stands still between preparing a statement and executing it: not idle, never done."""
+    offline.connect("manual")
+    await offline.fill_catalogue(100)
+    (order,) = offline.place("manual", 1, kind="fine")
+    frozen, other = await offline.run(), await offline.run()
+    await offline.reaches({order.id: "pending_manual"})
+
+    async def in_a_statement(waiting_for: str) -> bool:
+        return bool(await offline.rows(IN_A_STATEMENT, waiting_for))
+
+    async with locked(offline.dsn, "stock_pushes"):
+        asking = asyncio.create_task(accept(frozen, order))
+        await eventually(lambda: in_a_statement("Lock"))
+        frozen.freeze()
+    await eventually(lambda: in_a_statement("Client"))
+    async with asyncio.timeout(TAKEN_OVER_SECONDS):
+        assert await accept(other, order) == 202
+    await offline.reaches({order.id: "synced"})
+    frozen.thaw()
+    assert await asking == 503
+    assert acceptances(offline.simulator) == {order.id}
+    await frozen.wait_ready()
+    await offline.check()
+    assert [await frozen.terminate(), await other.terminate()] == [0, 0]

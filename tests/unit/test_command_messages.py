@@ -4,8 +4,9 @@ import json
 
 import orjson
 import pytest
+from jsonschema import Draft202012Validator
 
-from daemon.command_messages import UnreadableCommand, read_command, reply_body
+from daemon.command_messages import OrderDecision, UnreadableCommand, read_command, reply_body
 
 ACCEPT = {"id": "1", "command": "order.accept", "connection": "fr", "order_id": "A"}
 STOCK = {"id": "1", "command": "stock.set", "product_id": "10001", "stock": 1}
@@ -33,3 +34,14 @@ def test_text_that_can_be_neither_kept_nor_sent_is_refused(
     assert refused.value.message.startswith(message)
     reply = orjson.loads(reply_body(refused.value.command_id, "refused", error=refused.value))
     assert reply["id"] == told_id
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\0", " ", "", " a b ", "é"])
+def test_the_schema_takes_the_text_that_is_taken(text: str) -> None:
+    taken = True
+    try:
+        read_command(json.dumps({**ACCEPT, "by": text}).encode(), None)
+    except UnreadableCommand:
+        taken = False
+    schema = OrderDecision.model_json_schema()["properties"]["by"]
+    assert Draft202012Validator(schema).is_valid(text) is taken

@@ -6,6 +6,7 @@ import pytest
 from cryptography.fernet import Fernet, MultiFernet
 from pydantic import SecretStr
 
+from adapters.rabbitmq.schemas import definitions
 from daemon.console.login import own_path
 from daemon.console.login_limit import (
     ADDRESSES,
@@ -18,6 +19,7 @@ from daemon.console.order_diagram import BOX_HEIGHT, BOX_WIDTH, diagram
 from daemon.console.rendering import age
 from daemon.console.seal import Seal
 from daemon.console.session import Session
+from daemon.reasons import in_words
 from statemachine.changes import Transition
 from statemachine.model import OrderState
 from statemachine.order import TRANSITIONS
@@ -138,3 +140,8 @@ def test_the_diagram_shows_every_state_and_transition_apart() -> None:
 )
 def test_ages_are_said_in_their_largest_unit(seconds: int, said: str) -> None:
     assert age(NOW - seconds * SECOND, NOW) == said
+
+
+def test_every_reason_that_is_published_has_its_words() -> None:
+    codes = definitions()["decision"]["properties"]["reasons"]["items"]["enum"]
+    assert all(" " in words for words in in_words(codes))

@@ -188,6 +188,11 @@ create table leases (
     expires_at timestamptz not null
 ) with (fillfactor = 50);
 
+create table processes (
+    holder text primary key,
+    expires_at timestamptz not null
+) with (fillfactor = 50);
+
 create table actions (
     id bigint generated always as identity primary key,
     connection text collate "C" not null,

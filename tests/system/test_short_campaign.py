@@ -1,0 +1,19 @@
+"""A few seconds of `make chaos`: two daemons, killed, cut off and slowed."""
+
+from pathlib import Path
+
+import pytest
+
+from adapters.spartoo.simulator import Simulator
+from tests.chaos.campaign import Figures, campaign
+
+SEED = 7
+
+
+@pytest.mark.timeout(300)
+async def test_nothing_is_lost_or_doubled(simulator: Simulator, tmp_path: Path) -> None:
+    figures = Figures(SEED, daemons=2)
+    async with campaign(simulator, tmp_path, seed=SEED, daemons=2) as fight:
+        await fight.round(8, figures)
+    assert figures.kills
+    assert figures.counts["orders placed"] == figures.counts["orders stored"] > 20
