@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticKnownError
 
 from adapters.catalog.product import product_update
 from adapters.ports import Label
@@ -40,6 +41,17 @@ def _written(pattern: str) -> Any:
     return Field(json_schema_extra={"pattern": pattern})
 
 
+def _at_most(length: int) -> BeforeValidator:
+    """Counted as the JSON Schema counts: before the blanks around are taken off."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and len(value) > length:
+            raise PydanticKnownError("string_too_long", {"max_length": length})
+        return value
+
+    return BeforeValidator(check)
+
+
 Clean = AfterValidator(_without_nul)
 WITHOUT_NUL = _written(r"^[^\x00]*$")
 Text = Annotated[
@@ -47,12 +59,21 @@ Text = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
     Clean,
     _written(r"^[^\x00]*[^\s\x00][^\x00]*$"),
+    _at_most(255),
 ]
 ServiceName = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=255), Clean, WITHOUT_NUL
+    str,
+    StringConstraints(strip_whitespace=True, max_length=255),
+    Clean,
+    WITHOUT_NUL,
+    _at_most(255),
 ]
 Reason = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=1000), Clean, WITHOUT_NUL
+    str,
+    StringConstraints(strip_whitespace=True, max_length=1000),
+    Clean,
+    WITHOUT_NUL,
+    _at_most(1000),
 ]
 
 

@@ -59,7 +59,8 @@ def failure_of(error: Exception) -> Failure | None:
 
 def _usage(error: typer.TyperException) -> str:
     """What is wrong with the command line, and which help tells how it should be."""
-    message, context = error.format_message(), getattr(error, "ctx", None)
+    message = error.format_message().replace("Value error, ", "")
+    context = getattr(error, "ctx", None)
     if context is None or not message:
         return message
     return f"{message.rstrip('.')}; see `{context.command_path} --help`"

@@ -84,6 +84,7 @@ async def test_version(bare_cli: Cli) -> None:
         (["events", "replay"], "--after"),
         (["simulator", "--account", "me=secret-key-value"], "NAME=KEY"),
         (["sync", "shoes-fr", "--since", "soon"], "soon"),
+        (["orders", "list", "--state", "open"], "'--state': 'open' is not one of 'new', "),
     ],
 )
 async def test_wrong_usage_is_status_2_and_names_the_fault(

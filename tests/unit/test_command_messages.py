@@ -36,7 +36,7 @@ def test_text_that_can_be_neither_kept_nor_sent_is_refused(
     assert reply["id"] == told_id
 
 
-@pytest.mark.parametrize("text", ["a\0b", "\0", " ", "", " a b ", "é"])
+@pytest.mark.parametrize("text", ["a\0b", "\0", " ", "", " a b ", "é", "x" * 255, " " + "x" * 255])
 def test_the_schema_takes_the_text_that_is_taken(text: str) -> None:
     taken = True
     try:
