@@ -23,8 +23,8 @@ screenshots: setup chromium ## pictures of the console's pages, in .cache/screen
 	$(VENV)/pytest --quiet tests/browser/screenshots.py
 
 bench: BROKER_VARIABLE := SPARTOO_SYNC_TEST_AMQP_URL
-bench: setup ## measure, with processes of its own; ORDERS=10000 makes a long run
-	$(if $(ORDERS),ORDERS=$(ORDERS)) $(VENV)/pytest --quiet --capture=no tests/bench
+bench: setup ## measure, with processes of its own; ORDERS=10000 STORED=1000000 make a long run
+	$(if $(ORDERS),ORDERS=$(ORDERS)) $(if $(STORED),STORED=$(STORED)) $(VENV)/pytest --quiet --capture=no tests/bench
 
 chaos: setup ## crashes and faults on a whole system; MINUTES=10 (half with one daemon, half with three), SEED=1
 	MINUTES=$(MINUTES) SEED=$(SEED) $(VENV)/pytest --quiet --capture=no --show-capture=no tests/chaos
