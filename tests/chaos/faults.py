@@ -1,6 +1,8 @@
 """The blows: each takes some time, and leaves what it hit whole again."""
 
 import asyncio
+import os
+import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from random import Random
@@ -109,6 +111,8 @@ class Blows:
             ("database killed", self._database, lambda: self._kill_database(pause)): 2,
             ("database process killed", self._database, self._kill_one): 2,
             ("database restarted", self._database, lambda: self._restart_database(pause)): 1,
+            ("database frozen", self._database, lambda: self._database.freeze(long)): 1,
+            ("broker frozen", self._broker, lambda: self._freeze_broker(long)): 1,
             ("broker killed", self._broker, lambda: self._kill_broker(pause)): 1,
             ("broker restarted", self._broker, lambda: self._restart_broker(pause)): 1,
             (f"line to {link_name} {how}", link, lambda: _hinder(link, how, long)): 9,
@@ -142,6 +146,11 @@ class Blows:
         await self._broker.kill()
         await asyncio.sleep(pause)
         await self._broker.start()
+
+    async def _freeze_broker(self, seconds: float) -> None:
+        os.killpg(self._broker.group, signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        os.killpg(self._broker.group, signal.SIGCONT)
 
     async def _restart_broker(self, pause: float) -> None:
         await self._broker.stop()

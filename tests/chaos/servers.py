@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,15 @@ class MortalPostgres(EmbeddedPostgres):
     async def kill(self) -> None:
         """SIGKILL to every process."""
         pids = [self.postmaster, *self.children()]
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _signal(pids, signal.SIGKILL)
         await eventually(lambda: _gone(pids), 10)
+
+    async def freeze(self, seconds: float) -> None:
+        """SIGSTOP to every process, and SIGCONT so much later."""
+        pids = [self.postmaster, *self.children()]
+        _signal(pids, signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        _signal(pids, signal.SIGCONT)
 
     async def shut_down(self) -> None:
         """As `pg_ctl stop -m fast`."""
@@ -56,6 +61,12 @@ class MortalPostgres(EmbeddedPostgres):
         """Start it again on what it has kept."""
         assert self._server is not None
         await asyncio.to_thread(self._reach, self._server)
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 async def _gone(pids: list[int]) -> bool:
