@@ -15,10 +15,9 @@ from tests.integration.test_api_stock_returns import SHOES, quarantined, store_r
 from tests.unit.builders import settings
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-SECONDS = 60
 
 
-@pytest.mark.timeout(4 * SECONDS)
+@pytest.mark.timeout(600)  # a minute where nothing else runs; its examples bound it, not time
 async def test_the_document_is_kept_to(
     api: Api, db: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -30,7 +29,7 @@ async def test_the_document_is_kept_to(
     url = f"{api.url}{PREFIX}"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", f"--config-file={CONFIG}", "run"),
-        *(f"{url}/openapi.json", f"--url={url}", f"--max-time={SECONDS}", "--no-color"),
+        *(f"{url}/openapi.json", f"--url={url}", "--no-color"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         cwd=tmp_path,
