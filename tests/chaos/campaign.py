@@ -208,9 +208,8 @@ async def campaign(
             yield Campaign(system, fleet, consumer, clerk, blows, Random(seed + 2))
         except Exception as error:
             history = await histories(system, consumer, clerk, str(error))
-            raise AssertionError(
-                f"SEED={seed}, {daemons} daemon(s): {error!r}\n{history}"
-            ) from error
+            what = f"SEED={seed}, {daemons} daemon(s): {type(error).__name__}: {error}"
+            raise AssertionError(f"{what}\n{history}") from error
 
 
 def _connect(system: System, url: str) -> None:
