@@ -104,7 +104,7 @@ class Blows:
         pause = rng.choice((0.0, 0.1, 0.5, 1.0, 3.0))
         long = rng.choice((0.3, 1.0, 3.0, 5.0))
         link_name, link = rng.choice(sorted(self._fleet.links(number).items()))
-        how = rng.choice(("cut", "dropped", "stalled", "slow"))
+        how = rng.choice(("cut", "dropped", "stalled", "stalled and lost", "slow"))
         choices: dict[Drawn, int] = {
             ("daemon killed", number, lambda: self._fleet.kill(number, pause)): 14,
             ("daemon frozen", number, lambda: self._fleet.freeze(number, 1.5 * long)): 3,
@@ -165,9 +165,11 @@ async def _hinder(link: Link, how: str, seconds: float) -> None:
         case "dropped":
             link.drop()
             return
-        case "stalled":
+        case "stalled" | "stalled and lost":
             link.stall()
         case "slow":
             link.delay = 0.05 * seconds
     await asyncio.sleep(seconds)
+    if how == "stalled and lost":
+        link.drop()  # with all that was under way
     link.mend()
