@@ -67,6 +67,14 @@ class Blows:
         """Blow after blow for so long; then wait until the last is over."""
         for fault in _ALWAYS:
             self._simulator.faults.add(_FAULT.validate_python(fault))
+        try:
+            await self._deal(seconds, spare_daemons=spare_daemons)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _deal(self, seconds: float, *, spare_daemons: bool) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while loop.time() < until:
@@ -149,8 +157,10 @@ class Blows:
 
     async def _freeze_broker(self, seconds: float) -> None:
         os.killpg(self._broker.group, signal.SIGSTOP)
-        await asyncio.sleep(seconds)
-        os.killpg(self._broker.group, signal.SIGCONT)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            os.killpg(self._broker.group, signal.SIGCONT)
 
     async def _restart_broker(self, pause: float) -> None:
         await self._broker.stop()
