@@ -140,7 +140,7 @@ class Clerk:
                 self._world.set_status(case.order, case.fate.hand)
                 case.touched = True
             for command in self._due(case):
-                case.ids.append(self._put(command))
+                case.ids.append(self.ask(**command))
                 case.sent += 1
 
     def count_stock(self, product_id: str) -> None:
@@ -148,7 +148,7 @@ class Clerk:
         now = datetime.now(UTC).isoformat()
         units = self._rng.randrange(50_000, 90_000)
         self.stock[product_id] = (now, units)
-        self._put({"command": "stock.set", "product_id": product_id, "stock": units, "as_of": now})
+        self.ask("stock.set", product_id=product_id, stock=units, as_of=now)
 
     def _due(self, case: Case) -> Iterator[dict[str, Any]]:
         while case.sent < len(case.fate.commands):
@@ -158,16 +158,17 @@ class Clerk:
             if case.ids and not self.replies[case.ids[-1]]:
                 return  # a person waits for the answer before the next step
             about = {"connection": case.order.account, "order_id": case.order.id}
-            yield {"command": command} | about | self._details(command, case.order.id)
+            yield {"command_name": command} | about | self._details(command, case.order.id)
 
     def _details(self, command: str, order_id: str) -> dict[str, Any]:
         if command == "order.ship":
             return {"tracking_number": f"T{order_id}", "shipping_service": "Colissimo"}
         return {"store_order_id": f"S-{order_id}"} if command == "order.acknowledge" else {}
 
-    def _put(self, fields: dict[str, Any]) -> str:
+    def ask(self, command_name: str, **fields: Any) -> str:
+        """Have a command sent, some twice; its id."""
         self._numbers += 1
-        command = {"id": f"chaos-{self._numbers}", "by": "clerk"} | fields
+        command = {"id": f"chaos-{self._numbers}", "by": "clerk", "command": command_name} | fields
         self.commands[command["id"]] = command
         for _ in range(2 if self._rng.random() < TWICE else 1):
             self._outbox.put_nowait(command)

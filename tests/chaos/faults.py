@@ -67,6 +67,14 @@ class Blows:
         """Blow after blow for so long; then wait until the last is over."""
         for fault in _ALWAYS:
             self._simulator.faults.add(_FAULT.validate_python(fault))
+        try:
+            await self._deal(seconds, spare_daemons=spare_daemons)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _deal(self, seconds: float, *, spare_daemons: bool) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while loop.time() < until:
@@ -104,7 +112,7 @@ class Blows:
         pause = rng.choice((0.0, 0.1, 0.5, 1.0, 3.0))
         long = rng.choice((0.3, 1.0, 3.0, 5.0))
         link_name, link = rng.choice(sorted(self._fleet.links(number).items()))
-        how = rng.choice(("cut", "dropped", "stalled", "slow"))
+        how = rng.choice(("cut", "dropped", "stalled", "stalled and lost", "slow"))
         choices: dict[Drawn, int] = {
             ("daemon killed", number, lambda: self._fleet.kill(number, pause)): 14,
             ("daemon frozen", number, lambda: self._fleet.freeze(number, 1.5 * long)): 3,
@@ -149,8 +157,10 @@ class Blows:
 
     async def _freeze_broker(self, seconds: float) -> None:
         os.killpg(self._broker.group, signal.SIGSTOP)
-        await asyncio.sleep(seconds)
-        os.killpg(self._broker.group, signal.SIGCONT)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            os.killpg(self._broker.group, signal.SIGCONT)
 
     async def _restart_broker(self, pause: float) -> None:
         await self._broker.stop()
@@ -165,9 +175,11 @@ async def _hinder(link: Link, how: str, seconds: float) -> None:
         case "dropped":
             link.drop()
             return
-        case "stalled":
+        case "stalled" | "stalled and lost":
             link.stall()
         case "slow":
             link.delay = 0.05 * seconds
     await asyncio.sleep(seconds)
+    if how == "stalled and lost":
+        link.drop()  # with all that was under way
     link.mend()

@@ -48,8 +48,10 @@ class MortalPostgres(EmbeddedPostgres):
         """SIGSTOP to every process, and SIGCONT so much later."""
         pids = [self.postmaster, *self.children()]
         _signal(pids, signal.SIGSTOP)
-        await asyncio.sleep(seconds)
-        _signal(pids, signal.SIGCONT)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            _signal(pids, signal.SIGCONT)
 
     async def shut_down(self) -> None:
         """As `pg_ctl stop -m fast`."""
