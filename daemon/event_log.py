@@ -49,15 +49,13 @@ class LogReader:
             self._settled_to = await events.relay_position(conn)
         if self._seen is not None:
             position, until = self._seen
-            oldest_running, _ = await events.snapshot(conn)
-            if until <= oldest_running:
+            if until <= await events.oldest_running(conn):
                 self._settled_to, self._seen = position, None
         return self._settled_to
 
     async def _wait_for(self, conn: Conn, position: int) -> None:
         if self._seen is None:
-            _, next_to_come = await events.snapshot(conn)
-            self._seen = position, next_to_come
+            self._seen = position, await events.next_transaction(conn)
 
 
 async def position_now(database: Database) -> int:
@@ -67,11 +65,11 @@ async def position_now(database: Database) -> int:
     """
     async with database.connection() as conn:
         newest = await events.newest_position(conn)
-        _, next_to_come = await events.snapshot(conn)
+        next_to_come = await events.next_transaction(conn)
     deadline = monotonic() + PATIENCE
     while monotonic() < deadline:
         async with database.connection() as conn:
-            oldest_running, _ = await events.snapshot(conn)
+            oldest_running = await events.oldest_running(conn)
         if next_to_come <= oldest_running:
             return newest
         await asyncio.sleep(GAP_SECONDS)

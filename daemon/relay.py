@@ -146,7 +146,7 @@ class Relay:
         """Read on from where the window ends, and look into its gaps again."""
         async with self._database.connection() as conn:
             if window.gaps:
-                oldest_running, _ = await events.snapshot(conn)
+                oldest_running = await events.oldest_running(conn)
                 window.fill(await events.at(conn, list(window.gaps)))
                 closed = [p for p, until in window.gaps.items() if until <= oldest_running]
                 for position in closed:
@@ -155,7 +155,7 @@ class Relay:
             if room > 0:
                 missing = window.take(await events.after(conn, window.read_to, room))
                 if missing:
-                    _, next_to_come = await events.snapshot(conn)
+                    next_to_come = await events.next_transaction(conn)
                     window.gaps.update(dict.fromkeys(missing, next_to_come))
 
     async def _publish(self, window: Window, epoch: int) -> bool:

@@ -125,11 +125,19 @@ async def advance(tx: "Tx", position: int, role_epoch: int | None) -> bool:
     return await tx.fetchval(_SQL["advance"], position, role_epoch) is not None
 
 
-async def snapshot(conn: "Conn") -> tuple[int, int]:
-    """(xmin, xmax) of now: once xmin reaches an earlier xmax, gaps seen then can fill no more."""
-    row = await conn.fetchrow(_SQL["snapshot"])
-    assert row is not None  # noqa: S101 - a select without from has one row
-    return row["xmin"], row["xmax"]
+async def next_transaction(conn: "Conn") -> int:
+    """Once `oldest_running` reaches it, gaps seen before can fill no more.
+
+    `append` writes before it takes positions, so who took those of a gap has a lower number.
+    """
+    number: int = await conn.fetchval(_SQL["next_transaction"])
+    return number
+
+
+async def oldest_running(conn: "Conn") -> int:
+    """Every transaction with a lower number than this is over."""
+    number: int = await conn.fetchval(_SQL["oldest_running"])
+    return number
 
 
 async def backlog(conn: "Conn") -> tuple[int, datetime | None]:

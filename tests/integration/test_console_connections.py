@@ -109,14 +109,14 @@ async def test_settings_are_changed_and_a_box_unticked(merchant: Merchant, db: D
         ("sync_from", "tomorrow", "must be a valid date"),
         ("sync_level", "half", "must be"),
         ("site", "zz", "is not one of: fr"),
-        ("currency", "euro", "must match"),
+        ("currency", "euro", "must be three capital letters"),
         ("timezone", "Mars/Olympus", "an IANA time zone"),
         ("base_url", "javascript:alert(1)", "must be an address"),
         ("default_shipping_service", "Pigeon", "one of shipping_services"),
         ("shipping_aliases", "Poste Colissimo", "must be one a line"),
         ("shipping_aliases", "Poste = Pigeon", "one of shipping_services"),
         ("max_calls_per_hour", "0", "must be greater than or equal to 1"),
-        ("catalog", "a b", "must match"),
+        ("catalog", "a b", "must be letters, digits and hyphens"),
     ],
 )
 async def test_what_cannot_be_taken_is_said_at_its_field(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import orjson
+import pytest
 
 from adapters.postgres import events, leases
 from adapters.postgres.database import Database
@@ -115,16 +116,24 @@ async def test_a_relay_that_lost_its_lease_moves_nothing(db: Database) -> None:
         assert await events.relay_position(conn) == 7
 
 
-async def test_a_snapshot_tells_when_a_gap_can_fill_no_more(db: Database) -> None:
-    async with db.connection() as reader:
-        async with db.transaction() as late:
-            await events.append(late, [event("late")])
-            await append(db, event("early"))
-            (early,) = await events.after(reader, 0, 10)
-            assert early.position == 2
-            _, seen_at = await events.snapshot(reader)
-            assert (await events.snapshot(reader))[0] < seen_at
-        assert (await events.snapshot(reader))[0] >= seen_at
+@pytest.mark.parametrize("first", ["late", "early"])
+async def test_it_is_told_when_a_gap_can_fill_no_more(db: Database, first: str) -> None:
+    """Also when who took the gap's position began to write after all that are over."""
+    async with db.connection() as reader, db.connection() as one, db.connection() as other:
+        late, early = one.transaction(), other.transaction()
+        await late.start()
+        await early.start()
+        for conn in (one, other) if first == "late" else (other, one):
+            await conn.execute("select pg_current_xact_id()")
+        await events.append(one, [event("late")])
+        await events.append(other, [event("early")])
+        await early.commit()
+        (found,) = await events.after(reader, 0, 10)
+        assert found.position == 2
+        seen_at = await events.next_transaction(reader)
+        assert await events.oldest_running(reader) < seen_at
+        await late.commit()
+        assert await events.oldest_running(reader) >= seen_at
         assert [e.subject for e in await events.after(reader, 0, 10)] == ["late", "early"]
 
 

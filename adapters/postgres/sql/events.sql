@@ -92,11 +92,14 @@ where
     )
 returning position
 
--- name: snapshot
--- Transactions before xmin are over: a gap in positions seen when xmax was at most that stays one.
-select
-    pg_snapshot_xmin(s)::text::bigint as xmin, pg_snapshot_xmax(s)::text::bigint as xmax
-from pg_current_snapshot() as s
+-- name: oldest_running
+-- Every transaction with a lower number is over.
+select pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+
+-- name: next_transaction
+-- Every transaction that has written anything up to now has a lower number. A snapshot's xmax will
+-- not do: it is one past the last that is over, and others beyond it may be running.
+select pg_current_xact_id()::text::bigint
 
 -- name: backlog
 -- What waits for the broker: exact while it is little, an upper bound when it is much.
