@@ -42,8 +42,12 @@ def with_parcels(
 ) -> tuple[Shipment, ...]:
     """The order's shipments with these parcels added; one known by its number stays as it is.
 
-    Raises Refused: `bad_command` for items that were not ordered, `no_shipping_service`.
+    Raises Refused: `bad_command` for items that were not ordered and for two parcels of one
+    number, `no_shipping_service`.
     """
+    number, times = Counter(parcel.tracking_number for parcel in parcels).most_common(1)[0]
+    if times > 1:
+        raise Refused("bad_command", f"{times} parcels bear the tracking number {number}")
     shipments = order.shipments
     known = {shipment.tracking_number for shipment in shipments}
     for parcel in parcels:

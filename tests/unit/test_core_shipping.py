@@ -172,6 +172,15 @@ def test_items_that_were_not_ordered_are_refused(items: tuple[ShippedItem, ...],
 # --- crossing ------------------------------------------------------------------------------------
 
 
+def test_two_parcels_of_one_number_are_refused() -> None:
+    story = two_lines()
+    parcels = [Parcel("T-1", "DPD", (ShippedItem(line, 1),)) for line in (1, 2)]
+    with pytest.raises(Refused, match="2 parcels bear the tracking number T-1") as refused:
+        story.does(ship(*parcels))
+    assert refused.value.code == "bad_command"
+    assert story.order.shipments == ()
+
+
 def test_a_shipment_that_crosses_a_cancellation_needs_a_person() -> None:
     story = reach(S.SYNCED).does(ship()).seen(status=41, modified_at=NOW)
     assert story.order.state is S.CANCELLED
