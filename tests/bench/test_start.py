@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from rich.console import Console
-from rich.table import Table
 
 from adapters.spartoo.simulator import Simulator
+from tests.bench.figures import show_rows
 from tests.bench.fill import fill
-from tests.bench.test_ship_burst import Process
+from tests.bench.processes import Process
 from tests.fixtures.postgres import eventually
 from tests.fixtures.system import System
 
@@ -66,10 +65,9 @@ async def test_start(
     simulator: Simulator, database_url: str, empty_database: str, tmp_path: Path
 ) -> None:
     await fill(empty_database, STORED)
-    table = Table(title=f"{STARTS} starts: the first, median and slowest of the others")
-    for column in ("stored", "until ready", "processor time of it", "until the first call"):
-        table.add_column(column)
+    columns = ("stored", "until ready", "processor time of it", "until the first call")
+    rows = []
     for name, dsn in (("nothing", database_url), (f"{STORED} orders", empty_database)):
         figures = await starts(simulator, dsn, tmp_path)
-        table.add_row(name, *(told(column) for column in zip(*figures, strict=True)))
-    Console(width=110).print(table)
+        rows.append((name, *(told(column) for column in zip(*figures, strict=True))))
+    show_rows(f"{STARTS} starts: the first, median and slowest of the others", columns, rows)
