@@ -1,8 +1,10 @@
 """An export as a stream of items: orders, or returns.
 
-A well-formed export is cut into items by the XML parser alone. Where it is not well-formed, the
-broken piece is handed out as an item that cannot be read and parsing goes on after it, so one bad
-item holds up no other. Memory holds one item and the frame around the items, never the export.
+An item that begins with its id and holds nothing that could hide its end is cut out as it stands:
+most items have not changed since they were last read, and are known by their bytes. All others go
+through the XML parser. Where that finds an item not well-formed, the broken piece is handed out as
+one that cannot be read and parsing goes on after it, so one bad item holds up no other. Memory
+holds one item and the frame around the items, never the export.
 """
 
 import re
@@ -24,7 +26,7 @@ from adapters.spartoo.answer import (
     find_root,
     transport_fault,
 )
-from adapters.spartoo.element import LARGEST_ELEMENT, ExportedElement, field_text
+from adapters.spartoo.element import LARGEST_ELEMENT, LONGEST_ID, ExportedElement, field_text
 from adapters.spartoo.order import SpartooOrder
 from adapters.spartoo.rma import SpartooReturn
 from adapters.spartoo.text import AnswerText
@@ -84,16 +86,24 @@ class _Edges(NamedTuple):
     piece_start: re.Pattern[bytes]
     piece_end: re.Pattern[bytes]
     list_end: re.Pattern[bytes]
+    plain_start: re.Pattern[bytes]  # of an item whose first element is its id
+    plain_end: bytes
+    not_plain: re.Pattern[bytes]  # inside an item: only the parser can say where it ends
 
 
 @lru_cache
-def _edges(tag: str) -> _Edges:
-    item = tag.encode()
+def _edges(tag: str, id_tag: str) -> _Edges:
+    item, id_ = tag.encode(), id_tag.encode()
     return _Edges(
         re.compile(rb"<(?:/%ss?\b\s*|%ss?\b[^<>]*)>?" % (item, item)),
         re.compile(rb"(?>\s+|<!--.*?-->|<\?.*?\?>)*+<%s(?=[\s/>])" % item, re.DOTALL),
         re.compile(rb"</%s\s*>|(?=<%s[\s/>])|(?=</%ss\s*>)" % (item, item, item)),
         re.compile(rb"</%ss\s*>" % item),
+        re.compile(
+            rb"\s*+(?=<%s>\s*<%s>\s*([^\s<>&\]]{1,%d})\s*</%s>)" % (item, id_, LONGEST_ID, id_)
+        ),
+        b"</%s>" % item,
+        re.compile(rb"<(?:/?%ss?[\s/>]|[!?])" % item),
     )
 
 
@@ -120,7 +130,7 @@ class ExportReader(Generic[T]):
     def __init__(self, form: ItemForm[T]):
         self.answer = Answer(None)
         self._form = form
-        self._edges = _edges(form.tag)
+        self._edges = _edges(form.tag, form.id_tag)
         self._text = AnswerText()
         self._start = b""  # of what came, for diagnosis
         self._received = 0
@@ -130,6 +140,7 @@ class ExportReader(Generic[T]):
         self._frame = b""  # the export so far, without items: what a new parser is told first
         self._list: etree._Element | None = None  # the list of items that is open
         self._had_list = False
+        self._namespaces = False  # the frame declares some, which items may use
         self._pending: list[bytes] = []  # fed since the last edge
         self._pending_size = 0
         self._is_broken = False  # the end of a broken item is looked for
@@ -169,6 +180,11 @@ class ExportReader(Generic[T]):
         text = self._past_prolog(text)
         position = 0
         while position < len(text):
+            plain = self._plain_item(text, position)
+            if plain is not None:
+                plain_item, position = plain
+                yield plain_item
+                continue
             edge = self._edges.edge.search(text, position)
             end = edge.end() if edge else len(text)
             item, rest = self._take_segment(text[position:end])
@@ -179,6 +195,23 @@ class ExportReader(Generic[T]):
             position = end - len(rest)
             if position < 0:
                 text, position = rest + text[end:], 0
+
+    def _plain_item(self, text: bytes, position: int) -> tuple[T, int] | None:
+        """The item that begins here and where it ends, if that can be told without the parser."""
+        between_items = self._list is not None and not self._pending and not self._is_broken
+        if not between_items or self._namespaces:
+            return None
+        start = self._edges.plain_start.match(text, position)
+        if start is None:
+            return None
+        begin, inside = start.end(), start.end(1)
+        last = text.find(self._edges.plain_end, inside)
+        if last < 0 or self._edges.not_plain.search(text, inside, last):
+            return None
+        end = last + len(self._edges.plain_end)
+        if end - begin > LARGEST_ELEMENT:
+            return None
+        return self._form.make(text[begin:end], start[1].decode("utf-8", "replace")), end
 
     def _check_effort(self, again: int) -> None:
         """Cutting by hand parses text again; an answer that asks for it without end is refused."""
@@ -257,6 +290,7 @@ class ExportReader(Generic[T]):
         else:
             return
         self._frame += self._drain()
+        self._namespaces = b"xmlns" in self._frame
 
     def _shows_missing_end(self, event: str, element: etree._Element) -> bool:
         """Whether an item stands where no item has one, so that the outer one's end is missing.
@@ -276,12 +310,16 @@ class ExportReader(Generic[T]):
 
     def _finished(self, element: etree._Element) -> T:
         """The item, taken out of the tree with all that stood before it."""
-        xml = etree.tostring(element, encoding="utf-8", with_tail=False)
+        text = self._drain()
+        start = self._edges.piece_start.match(text)
+        if start is None or self._namespaces:
+            xml = etree.tostring(element, encoding="utf-8", with_tail=False)
+        else:
+            xml = text[start.end() - len(f"<{self._form.tag}") :]
         item_id = field_text(element.iterfind(self._form.id_tag))
         if self._list is not None:
             del self._list[:]
             self._list.text = None
-        self._drain()
         return self._form.make(xml, item_id)
 
     def _drain(self) -> bytes:

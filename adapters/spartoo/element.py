@@ -16,7 +16,7 @@ from adapters.ports import UnreadableOrder
 from adapters.spartoo.fields import BadField
 
 LARGEST_ELEMENT = 1 << 20  # bytes of one order's or return's XML; past it it is set aside unread
-_LONGEST_ID = 64
+LONGEST_ID = 64
 _PARSER = etree.XMLParser(
     encoding="utf-8",
     resolve_entities=False,
@@ -41,7 +41,7 @@ T = TypeVar("T")
 def clean_id(text: str | None) -> str | None:
     """An id as sent, without the spaces around it; None where there is none."""
     stripped = (text or "").strip()
-    return stripped if 0 < len(stripped) <= _LONGEST_ID else None
+    return stripped if 0 < len(stripped) <= LONGEST_ID else None
 
 
 def text_of(element: etree._Element) -> str:
@@ -108,7 +108,7 @@ class ExportedElement:
 
 def found_id(xml: bytes, tag: str) -> str | None:
     """The id of an element that may not be well-formed."""
-    pattern = rb"<%s[^<>]*>\s*(?:<!\[CDATA\[)?\s*([^\s<>\]]{1,%d})" % (tag.encode(), _LONGEST_ID)
+    pattern = rb"<%s[^<>]*>\s*(?:<!\[CDATA\[)?\s*([^\s<>\]]{1,%d})" % (tag.encode(), LONGEST_ID)
     match = re.search(pattern, xml)
     return match and match[1].decode("utf-8", "replace")
 
@@ -123,29 +123,38 @@ class Fields:
 
     def __init__(self, element: etree._Element | None, place: str = ""):
         self._place = place
-        self._children: dict[str, list[etree._Element]] = {}
+        self._texts: dict[str, str] = {}
+        self._containers: dict[str, list[etree._Element]] = {}  # their texts are seldom asked for
         for child in () if element is None else element:
-            self._children.setdefault(str(child.tag), []).append(child)
+            name = str(child.tag)
+            if len(child):
+                self._containers.setdefault(name, []).append(child)
+            elif not self._texts.get(name):
+                self._texts[name] = (child.text or "").strip()
 
     def text(self, name: str) -> str:
         """The first text of that name that is not empty, without the spaces around it; or ''."""
-        return field_text(self._children.get(name, ()))
+        return self._texts.get(name) or field_text(self._containers.get(name, ()))
 
     def required(self, name: str, parse: Callable[[str], T]) -> T:
-        try:
-            return parse(self.text(name))
-        except BadField as error:
-            raise UnreadableOrder(f"{self._place}{name}: {error}") from None
+        return self._parsed(name, self.text(name), parse)
 
     def optional(self, name: str, parse: Callable[[str], T]) -> T | None:
-        return self.required(name, parse) if self.text(name) else None
+        text = self.text(name)
+        return self._parsed(name, text, parse) if text else None
+
+    def _parsed(self, name: str, text: str, parse: Callable[[str], T]) -> T:
+        try:
+            return parse(text)
+        except BadField as error:
+            raise UnreadableOrder(f"{self._place}{name}: {error}") from None
 
     def id(self, name: str) -> str:
         """A text that may be an id; raises UnreadableOrder."""
         text = self.text(name)
         if (cleaned := clean_id(text)) is None:
             wrong = f"{len(text)} characters" if text else "missing"
-            raise UnreadableOrder(f"{name}: {wrong}, expected 1 to {_LONGEST_ID} characters")
+            raise UnreadableOrder(f"{name}: {wrong}, expected 1 to {LONGEST_ID} characters")
         return cleaned
 
     def number(self, name: str) -> int | None:

@@ -51,7 +51,7 @@ class SpartooOrder(ExportedElement):
     def read(self) -> MarketplaceOrder:
         """Parse it. Raises UnreadableOrder."""
         order = self._readable()
-        read = Fields(order)
+        read, buyer = Fields(order), Fields(order.find("customers"))
         return MarketplaceOrder(
             order_id=OrderId(read.id("orders_id")),
             status=read.required("orders_status_id", parse_count),
@@ -64,9 +64,9 @@ class SpartooOrder(ExportedElement):
             payment=Payment(
                 read.text("payment_method"), read.optional("payment_price", parse_amount)
             ),
-            customer=_customer(order),
-            billing_address=_address(order, "customers"),
-            shipping_address=_address(order, "delivery"),
+            customer=_customer(buyer),
+            billing_address=_address(buyer, "customers"),
+            shipping_address=_address(Fields(order.find("delivery")), "delivery"),
             relay=_relay(order),
             lines=_lines(order),
         )
@@ -80,8 +80,7 @@ class SpartooOrder(ExportedElement):
         return read.required("last_modified", self._moment)
 
 
-def _customer(order: etree._Element) -> Customer:
-    read = Fields(order.find("customers"))
+def _customer(read: Fields) -> Customer:
     return Customer(
         first_name=read.text("customers_firstname"),
         last_name=read.text("customers_lastname"),
@@ -91,9 +90,8 @@ def _customer(order: etree._Element) -> Customer:
     )
 
 
-def _address(order: etree._Element, party: str) -> Address:
+def _address(read: Fields, party: str) -> Address:
     """The address of `customers` or `delivery`, whose fields bear the party's name."""
-    read = Fields(order.find(party))
     return Address(
         first_name=read.text(f"{party}_firstname"),
         last_name=read.text(f"{party}_lastname"),

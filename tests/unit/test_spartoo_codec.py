@@ -90,6 +90,46 @@ def test_chunks_do_not_matter(body: bytes) -> None:
     assert single == whole
 
 
+@pytest.mark.parametrize("body", SMALL.values(), ids=SMALL.keys())
+def test_what_is_cut_without_the_parser_is_what_the_parser_finds(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, whole_reader = read_all([body])
+    monkeypatch.setattr(codec.ExportReader, "_plain_item", lambda *_: None)
+    by_parser, parsers_reader = read_all([body])
+    assert (by_parser, parsers_reader.answer) == (whole, whole_reader.answer)
+
+
+@pytest.mark.parametrize(
+    "hidden_end",
+    [
+        "<shipping_name><![CDATA[</order>]]></shipping_name>",
+        "<!-- </order> -->",
+        "<?note </order>?>",
+        f"<linked>{order(9)}</linked>",
+        "<orders>9</orders>",
+    ],
+)
+def test_an_end_that_is_none_ends_no_order(hidden_end: str) -> None:
+    found = read_export(export(order(1), order(2, hidden_end), order(3)))
+    assert ids(found) == ["1", "2", "3"]
+    assert all(map(readable, found))
+
+
+def test_an_id_is_cut_out_only_where_it_comes_first_and_is_plain() -> None:
+    linked = order(7).replace("<orders_id>7</orders_id>", "<x><orders_id>9</orders_id></x>")
+    later = linked.replace("</products>", "</products><orders_id>7</orders_id>")
+    spelt = [order(spelling) for spelling in (" A1 ", "<![CDATA[B2]]>", "C&#51;", "D 4")]
+    assert ids(read_export(export(later, *spelt))) == ["7", "A1", "B2", "C3", "D 4"]
+
+
+def test_orders_may_use_the_namespaces_of_their_export() -> None:
+    nothing = '<last_modified xsi:nil="true"/>'
+    body = export(order(1, nothing)).replace("<root>", '<root xmlns:xsi="urn:instance">')
+    (found,) = read_export(body)
+    assert found.read().modified_at is None
+
+
 def test_orders_are_matched_by_path_not_by_name() -> None:
     body = export(order(1, f"<linked>{order(9)}</linked><order>12</order>"), order(2))
     assert ids(read_export(body.replace("<orders>", "<order>7</order><orders>", 1))) == ["1", "2"]
