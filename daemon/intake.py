@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Container, Map
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 import structlog
@@ -18,6 +19,7 @@ from adapters.ports import Exported, UnreadableOrder
 from adapters.postgres import quarantine
 from adapters.postgres.database import Conn, Database, Tx
 from adapters.postgres.errors import PostgresError
+from daemon.behind import Behind
 from daemon.metrics import Metrics
 from daemon.transactions import in_transaction
 from statemachine.connection import ConnectionSettings
@@ -99,6 +101,9 @@ class Batch(Generic[Id, Read]):
     exported: dict[Id, Exported[Read]] = field(default_factory=dict)
     unreadable: dict[Id, tuple[Exported[Read], str]] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        return bool(self.found or self.unreadable)
+
     @property
     def fingerprints(self) -> dict[Id, bytes]:
         return {key: exported.fingerprint for key, exported in self.exported.items()}
@@ -110,6 +115,18 @@ class Steps(Generic[Id, Changed]):
 
     changes: Mapping[Id, Changed]
     unplaceable: Mapping[Id, Exception]
+
+
+async def _batches(export: AsyncGenerator[Exported[Read]]) -> AsyncGenerator[list[Exported[Read]]]:
+    batch: list[Exported[Read]] = []
+    async with aclosing(export) as everything:
+        async for exported in everything:
+            batch.append(exported)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
 
 
 class Intake(ABC, Generic[Id, Read, Changed]):
@@ -164,21 +181,20 @@ class Intake(ABC, Generic[Id, Read, Changed]):
     ) -> None:
         """Take all of an export, each batch in a transaction within `storing`.
 
-        Raises what the export raises. At its end, what stood in quarantine without an id and was
-        not in it any more is gone.
+        While one is stored the next is read. Raises what the export raises. At its end, what stood
+        in quarantine without an id and was not in it any more is gone.
         """
-        batch: list[Exported[Read]] = []
-        async with aclosing(export) as everything:
-            async for exported in everything:
-                batch.append(exported)
-                if len(batch) == BATCH:
-                    async with storing:
-                        await self.take(batch)
-                    batch = []
-        if batch:
-            async with storing:
-                await self.take(batch)
+        async with aclosing(_batches(export)) as batches, Behind() as behind:
+            async for exported in batches:
+                batch = await self._sift(exported)
+                await behind.do(partial(self._store_within, storing, batch))
         await self._forget_gone()
+
+    async def _store_within(
+        self, storing: AbstractAsyncContextManager[object], batch: Batch[Id, Read]
+    ) -> None:
+        async with storing:
+            await self._store_or_isolate(batch)
 
     async def _forget_gone(self) -> None:
         since, read_at = self._reading.since, self._reading.read_at
@@ -196,6 +212,10 @@ class Intake(ABC, Generic[Id, Read, Changed]):
 
     async def take(self, exported: Sequence[Exported[Read]]) -> None:
         """Store what is new among these. Raises DatabaseUnavailable."""
+        await self._store_or_isolate(await self._sift(exported))
+
+    async def _sift(self, exported: Sequence[Exported[Read]]) -> Batch[Id, Read]:
+        """What of these differs from what was read before, read."""
         keyed = {self._key(one): one for one in exported}
         self._without_id.update(key for key, one in keyed.items() if one.id is None)
         async with self._database.connection() as conn:
@@ -207,8 +227,7 @@ class Intake(ABC, Generic[Id, Read, Changed]):
         }
         self.tally.read += len(exported)
         self.tally.unchanged += len(keyed) - len(changed)
-        if changed:
-            await self._store_or_isolate(self._read(changed, known.keys()))
+        return self._read(changed, known.keys())
 
     def _key(self, exported: Exported[Read]) -> Id:
         """Its id; one that shows none goes by its XML."""
@@ -235,6 +254,8 @@ class Intake(ABC, Generic[Id, Read, Changed]):
         return batch
 
     async def _store_or_isolate(self, batch: Batch[Id, Read]) -> None:
+        if not batch:
+            return
         try:
             await self._store(batch)
         except PostgresError:
