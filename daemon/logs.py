@@ -1,12 +1,15 @@
 """Logs: one pipeline for our own events and the libraries' records, with secrets taken out."""
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
+import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -23,6 +26,7 @@ _QUOTED = re.compile(
     r"(?<=input_value=).*?(?=, input_type=)|(?<=Failing row contains )[^\n]*", re.DOTALL
 )
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
+_SUSPICIOUS = re.compile(r"://|=|Failing row|bearer|basic", re.IGNORECASE)  # else nothing to hide
 
 # At debug level these write whole frames and message bodies: customers' data.
 _CHATTY = ("aio_pika", "asyncio")
@@ -36,6 +40,8 @@ _REPEATING = {
 
 def mask(text: str) -> str:
     """The text without credentials in URLs, form parameters and authorization headers."""
+    if _SUSPICIOUS.search(text) is None:
+        return text
     text = _URL_CREDENTIALS.sub(HIDDEN + "@", text)
     text = _QUOTED.sub(HIDDEN, text)
     text = _PARAMETER.sub(rf"\1={HIDDEN}", text)
@@ -59,7 +65,12 @@ def _clean(value: Any) -> Any:
 
 
 def _clean_field(name: str, value: Any) -> Any:
-    return HIDDEN if value is not None and _SECRET_NAME.search(name) else _clean(value)
+    return HIDDEN if value is not None and _names_a_secret(name) else _clean(value)
+
+
+@lru_cache(1024)
+def _names_a_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -78,9 +89,16 @@ def _shared() -> list[Processor]:
     ]
 
 
+def _to_json(event: EventDict, **options: Any) -> str:
+    try:
+        return orjson.dumps(event, **options).decode()
+    except TypeError:  # half a surrogate pair, of a file's name perhaps: the line must leave
+        return json.dumps(event, **options)
+
+
 def _renderer(log_format: str, stream: TextIO) -> Processor:
     if log_format == "json":
-        return structlog.processors.JSONRenderer(ensure_ascii=False)
+        return structlog.processors.JSONRenderer(serializer=_to_json)
     return structlog.dev.ConsoleRenderer(
         colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
     )

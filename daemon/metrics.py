@@ -1,5 +1,6 @@
 """All metrics of interfaces.md ("Metrics"), in one registry per process."""
 
+import collections
 import platform
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -110,13 +111,16 @@ class Metrics:
 
     def count_changes(self, connection: str, changes: Iterable[Changes]) -> None:
         """Count the moves and automatic decisions of stored steps."""
+        moves: collections.Counter[tuple[str, str]] = collections.Counter()
+        decisions: collections.Counter[tuple[str, str]] = collections.Counter()
         for change in changes:
-            for move in change.history:
-                origin = move.from_state or ""
-                self.order_transitions.labels(connection, origin, move.to_state).inc()
-            if change.decided is not None:
-                for reason in change.decided.reasons or ("",):
-                    self.decisions.labels(connection, change.decided.outcome, reason).inc()
+            moves.update((move.from_state or "", move.to_state) for move in change.history)
+            if (decided := change.decided) is not None:
+                decisions.update((decided.outcome, why) for why in decided.reasons or ("",))
+        for states, count in moves.items():
+            self.order_transitions.labels(connection, *states).inc(count)
+        for decision, count in decisions.items():
+            self.decisions.labels(connection, *decision).inc(count)
 
     def count_return_changes(self, connection: str, changes: Iterable[ReturnChanges]) -> None:
         """Count the moves of returns in stored steps."""

@@ -20,8 +20,13 @@ _WORD = re.compile(r"\w+")
 
 def fold(text: str) -> str:
     """Lower case, without accents, each run of white space one space."""
-    plain = unicodedata.normalize("NFKD", text).casefold().replace("\0", "")
-    return " ".join("".join(c for c in plain if not unicodedata.combining(c)).split())
+    plain = text.casefold() if text.isascii() else _without_accents(text)
+    return " ".join(plain.replace("\0", "").split())
+
+
+def _without_accents(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(c for c in plain if not unicodedata.combining(c))
 
 
 def order_words(order: Order, identifiers: Iterable[str]) -> list[str]:

@@ -56,6 +56,16 @@ def test_own_and_library_records_share_one_shape() -> None:
         assert datetime.fromisoformat(record["timestamp"]).tzinfo == UTC
 
 
+def test_a_file_name_that_is_no_text_costs_no_line() -> None:
+    stream = io.StringIO()
+    configure_logging("json", "info", stream)
+    structlog.get_logger("daemon.uploads").info(
+        "imported", file=b"caf\xe9.csv".decode("ascii", "surrogateescape")
+    )
+    (line,) = logged(stream)
+    assert line["file"] == "caf\udce9.csv"
+
+
 def test_format_follows_the_stream() -> None:
     plain, terminal = io.StringIO(), Terminal()
     configure_logging(stream=plain)
