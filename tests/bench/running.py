@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.postgres.database import Database
+from tests.bench.exports import Exports
 from tests.bench.marketplace import DAEMONS_ACCOUNT, Marketplace
 from tests.fixtures.checks import check_events, check_paths
 from tests.fixtures.daemon_process import Daemon
@@ -25,7 +26,11 @@ from relay
 
 @asynccontextmanager
 async def running_daemon(
-    marketplace: Marketplace, dsn: str, amqp_url: str, directory: Path, **settings: Any
+    marketplace: Marketplace | Exports,
+    dsn: str,
+    amqp_url: str,
+    directory: Path,
+    **settings: Any,
 ) -> AsyncIterator[Daemon]:
     """A daemon with one connection, which looks once an hour unless `settings` say otherwise."""
     plain = {
