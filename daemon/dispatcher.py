@@ -101,6 +101,9 @@ class Dispatcher:
         except PostgresError as error:
             log.warning("actions not claimed", error=str(error))
             return 0
+        except Exception:  # what nobody foresaw: the actions in hand go on
+            log.exception("actions not claimed")
+            return 0
         for action in claimed:
             name = f"{action.kind} {action.connection} {action.order_id}"
             task = asyncio.create_task(self._act(action), name=name)

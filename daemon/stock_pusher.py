@@ -74,6 +74,9 @@ class StockPusher:
         except PostgresError as error:
             log.warning("stock not told", error=str(error))
             return
+        except Exception:  # what nobody foresaw: the calls in hand go on
+            log.exception("stock not told")
+            return
         now = self._clock()
         for connection in due:
             if len(self._running) >= AT_ONCE:
