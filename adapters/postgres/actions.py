@@ -100,9 +100,10 @@ async def claim(
 ) -> list[ClaimedAction]:
     """Take actions that are due, at most `per_connection` held at each connection at a time.
 
-    Left out: what another holds, disabled and suspended connections, resting services, and all
-    but the first open action of an order (reading it again is free of that). Each counts as
-    possibly sent from now on; `unsure` says whether that was so before.
+    Left out: what another holds, disabled and suspended connections, resting services and those
+    without calls left in this hour, and all but the first open action of an order (reading it again
+    is free of that). Each counts as possibly sent from now on; `unsure` says whether that was so
+    before.
     """
     found = await tx.fetch(_SQL["claim"], holder, hold, per_connection, limit)
     claimed = [ClaimedAction(**{**row, "kind": ActionKind(row["kind"])}) for row in found]
