@@ -78,7 +78,7 @@ class Dispatcher:
         self._clock = clock
         self._returns = ReturnActions(database, holdings, metrics, clock)
         self._running: dict[asyncio.Task[None], ClaimedAction] = {}
-        self._settling = Together(self._settle_all)
+        self._settling = Together(self._settle_all, span="settle")
         self._reading = Together(self._read_orders)
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -77,9 +77,11 @@ class Retention:
         done, kept, after = 0, None, self._after.get(name, 0)
         while not stop.is_set():
             started = monotonic()
-            pruned = await in_transaction(
-                self._database, lambda tx, after=after: piece(tx, after, before)
-            )
+
+            async def prune(tx: Tx, after: int = after) -> Pruned:
+                return await piece(tx, after, before)
+
+            pruned = await in_transaction(self._database, prune)
             if not pruned.rows:
                 break
             done, after = done + pruned.rows, pruned.last

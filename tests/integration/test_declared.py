@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -33,6 +34,10 @@ def declared(directory: Path, *connections: str, allowed: int = 9) -> Settings:
     state = f'state_dir = "{directory}"\n'
     path.write_text(state + plan + "".join(tables), encoding="utf-8")
     return load_settings(path, {})
+
+
+def allowing(connections: int) -> dict[str, Any]:
+    return {"plan.order_connections": connections}
 
 
 @asynccontextmanager
@@ -98,7 +103,7 @@ async def test_what_is_switched_off_makes_room_in_the_plan(db: Database, tmp_pat
 
 async def test_a_start_with_too_many_connections_ends_with_one_line(offline: System) -> None:
     offline.connect("manual")
-    daemon = await offline.launch(**{"plan.order_connections": 0})
+    daemon = await offline.launch(**allowing(0))
     assert await daemon.ended(20) == 2
     *_, last = daemon.output().strip().splitlines()
     assert last.startswith("error: connections[manual]: your plan allows 0 active")
@@ -107,7 +112,7 @@ async def test_a_start_with_too_many_connections_ends_with_one_line(offline: Sys
 
 async def test_sighup_waits_for_the_database_and_outlives_everything_else(offline: System) -> None:
     offline.connect("manual")
-    daemon = await offline.run(**{"plan.order_connections": 1})
+    daemon = await offline.run(**allowing(1))
     config = offline.directory / "settings-1.toml"
     good = config.read_text()
 

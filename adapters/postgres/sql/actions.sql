@@ -18,15 +18,15 @@ insert into actions as a (
     connection, order_id, kind, reason, requested_by, due_at, created_at, traceparent, unsure
 )
 select
-    $1, u.order_id, u.kind, u.reason, u.requested_by, now(), now(), $6,
+    $1, u.order_id, u.kind, u.reason, u.requested_by, now(), now(), u.traceparent,
     exists (
         select from actions as e
         where
             e.order_id = u.order_id and e.connection = $1 and e.kind <> u.kind
             and e.status = 'superseded' and e.unsure
     )
-from unnest($2::text[], $3::text[], $4::text[], $5::text[])
-    with ordinality as u (order_id, kind, reason, requested_by, n)
+from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+    with ordinality as u (order_id, kind, reason, requested_by, traceparent, n)
 order by u.n
 on conflict (order_id, connection, kind) do update set
     id = default, status = 'pending', attempts = 0, result = null,
