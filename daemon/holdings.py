@@ -9,7 +9,8 @@ Spartoo otherwise.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
 from functools import partial
@@ -22,7 +23,7 @@ from adapters.postgres.errors import PostgresError
 from adapters.postgres.looks import Look
 from daemon.clock import counter
 from daemon.metrics import Metrics
-from daemon.supervisor import wait_or_stop
+from daemon.supervisor import cancel, wait_or_stop
 from statemachine.model import ConnectionId
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,30 @@ def check_hold() -> None:
     check = _in_hand.get()
     if check is not None:
         check()
+
+
+@asynccontextmanager
+async def alive(database: Database) -> AsyncIterator[None]:
+    """A sign of life every second, for a process without roles that locks much for long.
+
+    Frozen inside, its sessions are ended by a daemon, as those of a frozen daemon are.
+    """
+    beating = asyncio.create_task(_beat(database), name="sign of life")
+    try:
+        yield
+    finally:
+        await cancel([beating])
+        with suppress(PostgresError):
+            async with database.reserved() as conn:
+                await processes.leave(conn, database.holder)
+
+
+async def _beat(database: Database) -> None:
+    while True:
+        with suppress(PostgresError):  # the work meets the same, and tells
+            async with database.reserved() as conn:
+                await processes.heartbeat(conn, database.holder, _SILENT)
+        await asyncio.sleep(_RENEW_SECONDS)
 
 
 class Holdings:
