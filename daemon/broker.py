@@ -46,6 +46,10 @@ class BrokerLink:
                 failures += 1
                 delay = backoff(failures, first=0.5, cap=15).total_seconds()
                 log.debug("broker not reached", error=str(error), seconds=round(delay, 1))
+            except Exception:  # what nobody foresaw: events wait, the rest goes on
+                failures += 1
+                delay = backoff(failures, first=0.5, cap=15).total_seconds()
+                log.exception("broker not reached", seconds=round(delay, 1))
             await wait_or_stop(stop, delay)
 
     async def _ready(self) -> None:

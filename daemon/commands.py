@@ -101,7 +101,7 @@ class CommandDesk:
         self._plan = plan
         self._metrics = metrics
         self._clock = clock
-        self._on_orders = Together(self._obey)
+        self._on_orders = Together(self._obey, span="obey")
 
     async def carry_out(self, command: AnyCommand) -> Reply:
         """Do what is asked unless it was done before. Raises DatabaseUnavailable, nothing kept."""

@@ -78,7 +78,7 @@ class Dispatcher:
         self._clock = clock
         self._returns = ReturnActions(database, holdings, metrics, clock)
         self._running: dict[asyncio.Task[None], ClaimedAction] = {}
-        self._settling = Together(self._settle_all)
+        self._settling = Together(self._settle_all, span="settle")
         self._reading = Together(self._read_orders)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -100,6 +100,9 @@ class Dispatcher:
                 claimed = await actions.claim(tx, self._holdings.holder, HOLD, _share(free), free)
         except PostgresError as error:
             log.warning("actions not claimed", error=str(error))
+            return 0
+        except Exception:  # what nobody foresaw: the actions in hand go on
+            log.exception("actions not claimed")
             return 0
         for action in claimed:
             name = f"{action.kind} {action.connection} {action.order_id}"

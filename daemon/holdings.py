@@ -9,7 +9,8 @@ Spartoo otherwise.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
 from functools import partial
@@ -22,7 +23,7 @@ from adapters.postgres.errors import PostgresError
 from adapters.postgres.looks import Look
 from daemon.clock import counter
 from daemon.metrics import Metrics
-from daemon.supervisor import Work, wait_or_stop
+from daemon.supervisor import cancel, wait_or_stop
 from statemachine.model import ConnectionId
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,30 @@ def check_hold() -> None:
     check = _in_hand.get()
     if check is not None:
         check()
+
+
+@asynccontextmanager
+async def alive(database: Database) -> AsyncIterator[None]:
+    """A sign of life every second, for a process without roles that locks much for long.
+
+    Frozen inside, its sessions are ended by a daemon, as those of a frozen daemon are.
+    """
+    beating = asyncio.create_task(_beat(database), name="sign of life")
+    try:
+        yield
+    finally:
+        await cancel([beating])
+        with suppress(PostgresError):
+            async with database.reserved() as conn:
+                await processes.leave(conn, database.holder)
+
+
+async def _beat(database: Database) -> None:
+    while True:
+        with suppress(PostgresError):  # the work meets the same, and tells
+            async with database.reserved() as conn:
+                await processes.heartbeat(conn, database.holder, _SILENT)
+        await asyncio.sleep(_RENEW_SECONDS)
 
 
 class Holdings:
@@ -111,17 +136,6 @@ class Holdings:
                 _RENEW_SECONDS if self._epochs.keys() == {*ROLES} else _CLAIM_SECONDS
             )
 
-    def watch(self, keeping: asyncio.Task[None]) -> Work:
-        """A task that ends when the renewing does, so that the supervisor notices."""
-
-        async def watch(stop: asyncio.Event) -> None:
-            while not await wait_or_stop(stop, _RENEW_SECONDS):
-                if keeping.done():
-                    await keeping
-                    return
-
-        return watch
-
     async def _renew(self) -> None:
         punctual, started = self.fresh, counter()
         try:
@@ -133,8 +147,11 @@ class Holdings:
                 kept = await actions.heartbeat(conn, self.holder, HOLD, in_hand)
                 self.actions_in_hand -= in_hand - kept
                 await processes.heartbeat(conn, self.holder, _SILENT)
-        except PostgresError as error:
-            log.warning("holds not renewed", error=str(error))
+        except Exception as error:
+            if isinstance(error, PostgresError):
+                log.warning("holds not renewed", error=str(error))
+            else:  # nobody foresaw it: what is held runs out, nothing is done twice
+                log.exception("holds not renewed")
             if not self.fresh:
                 self._leads_nothing()
             return
@@ -149,6 +166,9 @@ class Holdings:
                 ended = await processes.end_silent(conn, self.holder)
         except PostgresError as error:
             log.warning("sessions of frozen processes not ended", error=str(error))
+            return
+        except Exception:
+            log.exception("sessions of frozen processes not ended")
             return
         for holder, sessions in ended.items():
             log.warning(

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -10,14 +10,14 @@ import structlog
 from aiohttp import web
 
 from daemon.broker import BrokerLink
-from daemon.declared import apply_declared
+from daemon.declared import declare
 from daemon.holdings import Holdings
-from daemon.http_tls import http_tls
+from daemon.http_tls import HttpTls, http_tls
 from daemon.metrics import Metrics
 from daemon.readiness import Readiness
 from daemon.reload import Reload
 from daemon.settings import Settings
-from daemon.supervisor import Work, supervise
+from daemon.supervisor import Work, cancel, supervise, unless_stopped
 from daemon.systemd import ServiceManager
 from daemon.web import web_app
 from daemon.wiring import Parts, daemon_tasks, database_url, open_database, open_parts
@@ -33,19 +33,28 @@ async def run_daemon(settings: Settings, stop: asyncio.Event, reload: Reload | N
     metrics = Metrics()
     manager = ServiceManager.of(os.environ)
     async with AsyncExitStack() as stack:
-        await _serve(stack, metrics, readiness, stop)
-        await stack.enter_async_context(manager.watching(readiness, stop))
+        tls = http_tls(settings)
+        await _serve(stack, metrics, readiness, tls)
+        beside = []
+        if tls is not None:
+            beside.append(asyncio.create_task(tls.run(stop), name="certificate"))
+        if manager.there:
+            informing = manager.inform(readiness, stop)
+            beside.append(asyncio.create_task(informing, name="service manager"))
+        stack.push_async_callback(cancel, beside)
         dsn = await stack.enter_async_context(database_url(settings))
-        database = await open_database(dsn, stop, readiness.waits)
+        opening = open_database(dsn, readiness.waits)
+        database = await unless_stopped(opening, stop, beside)
         if database is None:
             return
         stack.push_async_callback(database.close)
         parts = await stack.enter_async_context(open_parts(settings, database, metrics))
-        await apply_declared(parts, settings.connections, parts.clock())
+        if await unless_stopped(declare(parts, readiness.waits), stop, beside) is None:
+            return
         readiness.parts = parts
         readiness.link = _link(settings)
         more = {"reload": reload.work(parts, manager)} if reload else {}
-        await _work(readiness, parts, more, stop)
+        await _work(readiness, parts, more, beside, stop)
 
 
 def _link(settings: Settings) -> BrokerLink | None:
@@ -55,25 +64,25 @@ def _link(settings: Settings) -> BrokerLink | None:
 
 
 async def _serve(
-    stack: AsyncExitStack, metrics: Metrics, readiness: Readiness, stop: asyncio.Event
+    stack: AsyncExitStack, metrics: Metrics, readiness: Readiness, tls: HttpTls | None
 ) -> None:
     """Health and metrics from the first moment on, also while the database is awaited."""
     runner = web.AppRunner(web_app(metrics, readiness), access_log=None, shutdown_timeout=2)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     settings = readiness.settings
-    tls = http_tls(settings)
     context = tls.context if tls else None
     await web.TCPSite(runner, settings.http_host, settings.http_port, ssl_context=context).start()
-    if tls is not None:
-        renewing = asyncio.create_task(tls.run(stop), name="certificate")
-        stack.callback(renewing.cancel)
     host, port = runner.addresses[0][:2]
     log.info("listening", url=f"{'https' if tls else 'http'}://{host}:{port}")
 
 
 async def _work(
-    readiness: Readiness, parts: Parts, more: Mapping[str, Work], stop: asyncio.Event
+    readiness: Readiness,
+    parts: Parts,
+    more: Mapping[str, Work],
+    beside: Iterable[asyncio.Task[None]],
+    stop: asyncio.Event,
 ) -> None:
     """The tasks, with the holds kept alive until the last of them has ended."""
     link = readiness.link
@@ -81,8 +90,7 @@ async def _work(
     keeping = asyncio.create_task(holdings.run(), name="holdings")
     try:
         tasks = {**daemon_tasks(parts, holdings, link), **more}
-        tasks["holdings"] = holdings.watch(keeping)
-        await supervise(tasks, stop)
+        await supervise(tasks, stop, [keeping, *beside])
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)

@@ -78,7 +78,7 @@ class Poller:
         try:
             async with self._database.connection() as conn:
                 due_at = await looks.next_due(conn)
-        except PostgresError:
+        except Exception:  # noqa: BLE001 - claiming meets the same, and tells
             due_at = None
         if due_at is None or len(self._running) >= AT_ONCE:
             return 1.0
@@ -93,6 +93,9 @@ class Poller:
                 claimed = await looks.claim_due(tx, self._holdings.holder, HOLD, free)
         except PostgresError as error:
             log.warning("looks not claimed", error=str(error))
+            return
+        except Exception:  # what nobody foresaw: the looks in hand go on
+            log.exception("looks not claimed")
             return
         for look in claimed:
             task = asyncio.create_task(self._look(look), name=f"{look.look} {look.connection}")

@@ -6,8 +6,7 @@ waited for until no transaction can fill them any more.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime
 from time import monotonic
 
@@ -15,6 +14,7 @@ import structlog
 
 from adapters.ports import BrokerUnavailable, EventPublisher, LoggedEvent
 from adapters.postgres import connections, events
+from adapters.postgres import orders as order_store
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
 from daemon.backoff import backoff, failures_in_a_row
@@ -23,7 +23,7 @@ from daemon.metrics import Metrics
 from daemon.moves import tell_moves
 from daemon.steps import take_steps
 from daemon.supervisor import wait_or_stop
-from daemon.tracing import note_span, span
+from daemon.tracing import note_span, shared_span
 from daemon.transactions import in_transaction
 from statemachine.changes import Changes, EventType
 from statemachine.facts import AcceptedPublished, Fact
@@ -175,18 +175,17 @@ class Relay:
 
     async def _settle(self, window: Window, confirmed: list[LoggedEvent], epoch: int) -> None:
         """Orders whose acceptance the broker has are synced, in the transaction of the position."""
-        accepted: dict[ConnectionId, dict[OrderId, Fact]] = {}
+        accepted: dict[ConnectionId, dict[OrderId, LoggedEvent]] = {}
         for event in confirmed:
             if event.type is EventType.ORDER_ACCEPTED and event.connection and event.order_id:
-                facts = accepted.setdefault(ConnectionId(event.connection), {})
-                facts[OrderId(event.order_id)] = AcceptedPublished()
+                orders = accepted.setdefault(ConnectionId(event.connection), {})
+                orders[OrderId(event.order_id)] = event
             elif event.type is EventType.ORDER_NEW and event.connection:
                 self._metrics.confirmed(event.connection, event.time, self._clock())
         position = window.confirmed_to
-        with span("sync") if accepted else nullcontext():
-            synced = await in_transaction(
-                self._database, lambda tx: self._store(tx, accepted, position, epoch)
-            )
+        synced = await in_transaction(
+            self._database, lambda tx: self._store(tx, accepted, position, epoch)
+        )
         window.stored = position
         for connection_id, changes in synced.items():
             tell_moves(self._metrics, connection_id, changes)
@@ -194,14 +193,20 @@ class Relay:
     async def _store(
         self,
         tx: Tx,
-        accepted: dict[ConnectionId, dict[OrderId, Fact]],
+        accepted: dict[ConnectionId, dict[OrderId, LoggedEvent]],
         position: int,
         epoch: int,
     ) -> dict[ConnectionId, list[Changes]]:
         synced = {}
-        for connection_id, facts in sorted(accepted.items()):
+        if len(accepted) > 1:  # all orders before anything else, whoever else works on them
+            keys = [(order_id, c) for c, orders in accepted.items() for order_id in orders]
+            await order_store.lock_across(tx, keys)
+        for connection_id, orders in sorted(accepted.items()):
             connection = await connections.get(tx, connection_id)
-            stepped = await take_steps(tx, connection.settings, facts, self._clock())
+            facts: dict[OrderId, Fact] = dict.fromkeys(orders, AcceptedPublished())
+            traces: dict[Hashable, str | None] = {i: e.traceparent for i, e in orders.items()}
+            with shared_span("sync", traces):
+                stepped = await take_steps(tx, connection.settings, facts, self._clock())
             synced[connection_id] = stepped.changes
         if not await events.advance(tx, position, epoch):
             raise RoleLost

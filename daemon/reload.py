@@ -2,12 +2,12 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from adapters.postgres.errors import PostgresError
-from adapters.registry import UnknownMarketplace
+from daemon.backoff import backoff
 from daemon.declared import apply_declared
 from daemon.logs import configure_logging
 from daemon.settings import Settings, SettingsError
@@ -22,11 +22,16 @@ _AT_ONCE = {"connections", "log_format", "log_level"}
 
 
 class Reload:
-    """Waits for SIGHUP from its making on; what is asked before the daemon works is done then."""
+    """Waits for SIGHUP from its making on; what is asked before the daemon works is done then.
+
+    What is wrong changes nothing; what only the database keeps from being applied is applied later.
+    """
 
     def __init__(self, read: Callable[[], Settings]):
         self._read = read
         self._asked = asyncio.Event()
+        self._waiting: Settings | None = None  # for the database
+        self._failures = 0
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked.set)
 
     def work(self, parts: Parts, manager: ServiceManager) -> Work:
@@ -37,35 +42,49 @@ class Reload:
                 manager.reloading()
                 try:
                     await self._reload(parts)
+                except Exception:  # what nobody foresaw must not end a daemon at work
+                    log.exception("not reloaded: the old settings hold")
                 finally:
                     manager.reloaded()
 
         return run
 
     async def _next(self, stop: asyncio.Event) -> bool:
-        """Wait until asked; False when stopping first."""
+        """Wait until asked, or until it is time to try again; False when stopping first."""
         waits = [asyncio.create_task(event.wait()) for event in (self._asked, stop)]
+        seconds = backoff(self._failures, cap=15).total_seconds() if self._waiting else None
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
-        self._asked.clear()
         return not stop.is_set()
 
     async def _reload(self, parts: Parts) -> None:
+        settings, self._waiting = self._waiting, None
         try:
-            settings = self._read()
-            configure_logging(settings.log_format, settings.log_level)
+            if self._asked.is_set() or settings is None:
+                self._asked.clear()
+                self._failures = 0
+                settings = self._read()
             changed = await apply_declared(parts, settings.connections, parts.clock())
         except SettingsError as error:
-            log.warning("not reloaded: the old settings hold", faults=error.faults)
-        except (Refused, UnknownMarketplace, PostgresError) as error:
-            log.warning("not all connections applied: mend it and reload again", error=str(error))
+            _tell_wrong(error.faults)
+        except Refused as error:
+            _tell_wrong([error.message])
+        except PostgresError as error:
+            self._failures += 1
+            self._waiting = settings
+            log.warning("reload waits for the database", error=str(error))
         else:
+            configure_logging(settings.log_format, settings.log_level)
             later = sorted(_differing(parts.settings, settings) - _AT_ONCE)
             log.info("reloaded", connections=changed, only_after_restart=later)
+
+
+def _tell_wrong(faults: Sequence[str]) -> None:
+    log.warning("not reloaded: the old settings hold", faults=faults)
 
 
 def _differing(old: Settings, new: Settings) -> set[str]:

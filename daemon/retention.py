@@ -34,7 +34,7 @@ class Retention:
         self._database = database
         self._age = timedelta(days=days) if days else None
         self._clock = clock
-        self._after: dict[str, int] = {}  # the last that went
+        self._after: dict[str, int] = {}  # of each log nothing up to here is left
         self._pieces: dict[str, Piece] = {
             "orders": self._erase,
             "events": privacy.prune_events,
@@ -70,17 +70,23 @@ class Retention:
         return done
 
     async def _all(self, name: str, piece: Piece, before: datetime, stop: asyncio.Event) -> int:
-        """Piece after piece, until one finds nothing."""
-        done = 0
+        """Piece after piece, until one finds nothing.
+
+        What is younger than its neighbours is passed over and looked at again in the next round.
+        """
+        done, kept, after = 0, None, self._after.get(name, 0)
         while not stop.is_set():
             started = monotonic()
-            pruned = await in_transaction(
-                self._database, lambda tx: piece(tx, self._after.get(name, 0), before)
-            )
-            self._after[name] = pruned.last
-            done += pruned.rows
+
+            async def prune(tx: Tx, after: int = after) -> Pruned:
+                return await piece(tx, after, before)
+
+            pruned = await in_transaction(self._database, prune)
             if not pruned.rows:
                 break
+            done, after = done + pruned.rows, pruned.last
+            kept = pruned.kept if kept is None else kept
+            self._after[name] = after if kept is None else kept - 1
             await wait_or_stop(stop, (monotonic() - started) * (1 / SHARE - 1))
         return done
 

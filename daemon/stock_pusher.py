@@ -1,7 +1,8 @@
 """Tells marketplaces what is available, where a connection has `push_stock` on.
 
 One process does it, and one call at a time for each connection, so that an older number never
-follows a newer one. Calls are spread over the hour's budget: what moves meanwhile is told together.
+follows a newer one. A site that does not answer holds up nobody else. Calls are spread over the
+hour's budget: what moves meanwhile is told together.
 """
 
 import asyncio
@@ -31,7 +32,8 @@ log = structlog.get_logger(__name__)
 
 ROLE = "stock"
 BATCH = 500  # products a call
-AT_ONCE = 16  # connections
+AT_ONCE = 64  # connections
+_SHARE = 4
 _SHOWN = 10  # refusals that one call puts in the log
 _LONGEST_WAIT = timedelta(minutes=1)  # then what may be called is looked up again
 
@@ -52,7 +54,7 @@ class StockPusher:
         self._holdings = holdings
         self._metrics = metrics
         self._clock = clock
-        self._running: dict[asyncio.Task[None], ConnectionId] = {}
+        self._running: dict[asyncio.Task[None], tuple[ConnectionId, str]] = {}
         self._not_before: dict[ConnectionId, datetime] = {}
         self._failures: dict[ConnectionId, int] = {}
 
@@ -74,15 +76,23 @@ class StockPusher:
         except PostgresError as error:
             log.warning("stock not told", error=str(error))
             return
+        except Exception:  # what nobody foresaw: the calls in hand go on
+            log.exception("stock not told")
+            return
         now = self._clock()
-        for connection in due:
-            if len(self._running) >= AT_ONCE:
-                return
+        for connection, site in due:
             waits = self._not_before.get(connection, now) > now
-            if not waits and connection not in self._running.values():
+            if not waits and self._has_place(connection, site):
                 task = asyncio.create_task(self._push(connection), name=f"stock {connection}")
-                self._running[task] = connection
+                self._running[task] = connection, site
                 task.add_done_callback(self._done)
+
+    def _has_place(self, connection: ConnectionId, site: str) -> bool:
+        """A site may take the fewer places the fewer are left: one that hangs leaves some free."""
+        free = AT_ONCE - len(self._running)
+        taken = [one for one in self._running.values() if one[1] == site]
+        at_work = any(running == connection for running, _ in self._running.values())
+        return free > 0 and not at_work and len(taken) < max(1, free // _SHARE)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task)

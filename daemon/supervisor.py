@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import structlog
 
@@ -12,6 +12,7 @@ log = structlog.get_logger(__name__)
 DRAIN_SECONDS = 6.0  # of the ten that a stop may take
 
 Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+Result = TypeVar("Result")
 
 
 class TaskEnded(Exception):
@@ -50,15 +51,43 @@ def stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(signum, ask, signum)
 
 
-async def supervise(work: Mapping[str, Work], stop: asyncio.Event) -> None:
+async def unless_stopped(
+    work: Coroutine[Any, Any, Result],
+    stop: asyncio.Event,
+    beside: Collection[asyncio.Task[None]] = (),
+) -> Result | None:
+    """What the work gives; None, and the work given up, when stopping first.
+
+    Raises TaskEnded when one of the tasks `beside` it ended or failed before.
+    """
+    working = asyncio.create_task(work, name="starting")
+    watch = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({working, watch, *beside}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        for task in beside:
+            if task.done() and not stop.is_set():
+                raise _ended(task)
+        return None
+    finally:
+        for waiting in (working, watch):
+            waiting.cancel()
+        await asyncio.gather(working, watch, return_exceptions=True)
+
+
+async def supervise(
+    work: Mapping[str, Work], stop: asyncio.Event, beside: Collection[asyncio.Task[None]] = ()
+) -> None:
     """Run every task until `stop`; then give them DRAIN_SECONDS to finish what is in hand.
 
-    Raises TaskEnded, its cause kept, when a task ended or failed before.
+    Raises TaskEnded, its cause kept, when a task ended or failed before, or one of those that run
+    `beside` them: these are begun before, and ended after, by their owner.
     """
     tasks = {asyncio.create_task(run(stop), name=name) for name, run in work.items()}
     watch = asyncio.create_task(stop.wait(), name="stop")
     try:
-        done, _ = await asyncio.wait({*tasks, watch}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({*tasks, *beside, watch}, return_when=asyncio.FIRST_COMPLETED)
         early = next((task for task in done if task is not watch), None)
         unasked = early is not None and not stop.is_set()
         stop.set()
@@ -66,13 +95,23 @@ async def supervise(work: Mapping[str, Work], stop: asyncio.Event) -> None:
         if late:
             log.warning("tasks cancelled", tasks=sorted(task.get_name() for task in late))
         if early is not None and unasked:
-            raise TaskEnded(f"task {early.get_name()} ended unexpectedly") from early.exception()
+            raise _ended(early)
     finally:
         watch.cancel()
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, watch, return_exceptions=True)
-        _report(results)
+        _report([*results, *(task.exception() for task in beside if _over(task))])
+
+
+def _over(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled()
+
+
+def _ended(task: asyncio.Task[Any]) -> TaskEnded:
+    ended = TaskEnded(f"task {task.get_name()} ended unexpectedly")
+    ended.__cause__ = None if task.cancelled() else task.exception()
+    return ended
 
 
 def _report(results: Sequence[object]) -> None:

@@ -3,8 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator, Mapping
 from time import monotonic_ns
 from typing import Self
 
@@ -55,21 +54,7 @@ class ServiceManager:
         """The settings hold, the new ones or still the old."""
         self.tell("READY=1")
 
-    @asynccontextmanager
-    async def watching(self, readiness: Readiness, stop: asyncio.Event) -> AsyncIterator[None]:
-        """Keep it informed for as long as the daemon runs."""
-        if not self.there:
-            yield
-            return
-        informing = asyncio.create_task(self._inform(readiness, stop), name="service manager")
-        try:
-            yield
-        finally:
-            informing.cancel()
-            with suppress(asyncio.CancelledError):
-                await informing
-
-    async def _inform(self, readiness: Readiness, stop: asyncio.Event) -> None:
+    async def inform(self, readiness: Readiness, stop: asyncio.Event) -> None:
         """A start takes as long as the database is away; from then on the watchdog is fed.
 
         Only a daemon whose work stands still goes hungry: to wait for database or broker is work.

@@ -7,18 +7,18 @@ ids of connections, orders and events, never anything of a customer.
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 
-from adapters.trace import traceparent
+from adapters.trace import of_each, traceparent
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.trace import Span, Tracer
+    from opentelemetry.trace import Link, Span, SpanContext, Tracer
 
 log = structlog.get_logger(__name__)
 
@@ -64,12 +64,38 @@ def _provider() -> "TracerProvider | None":
 
 
 @contextmanager
-def span(name: str, parent: str | None = None, **attributes: str) -> Iterator[None]:
-    """Work as part of a trace: of `parent`, else of the one this task is in, else of a new one."""
+def shared_span(name: str, traces: Mapping[Hashable, str | None]) -> Iterator[None]:
+    """Work on several orders at once, each in a trace of its own, by its id.
+
+    Where these are several traces, the work has one too, with links to theirs. What is stored of an
+    order goes on in its own.
+    """
     if _tracer is None:
         yield
         return
-    made = _tracer.start_span(name, _context(parent or traceparent.get()), attributes=attributes)
+    different = list(dict.fromkeys(filter(None, traces.values())))
+    alone = different[0] if len(different) == 1 else None
+    token = of_each.set(traces)
+    try:
+        with span(name, alone, [] if alone else different):
+            yield
+    finally:
+        of_each.reset(token)
+
+
+@contextmanager
+def span(
+    name: str, parent: str | None = None, linked: Sequence[str] = (), **attributes: str
+) -> Iterator[None]:
+    """Work as part of a trace: of `parent`, else of the one this task is in, else of a new one.
+
+    `linked`: other traces that wait for it.
+    """
+    if _tracer is None:
+        yield
+        return
+    context = _context(parent or traceparent.get())
+    made = _tracer.start_span(name, context, attributes=attributes, links=_links(linked))
     token = traceparent.set(_written(made))
     trace_id = f"{made.get_span_context().trace_id:032x}"
     try:
@@ -102,6 +128,19 @@ def _context(parent: str | None) -> "Context | None":
     """The parent as the library takes it; what is no traceparent begins a new trace."""
     from opentelemetry import trace  # noqa: PLC0415 - optional, and here by now
 
+    context = _read(parent)
+    return context and trace.set_span_in_context(trace.NonRecordingSpan(context))
+
+
+def _links(traces: Sequence[str]) -> "list[Link]":
+    from opentelemetry.trace import Link  # noqa: PLC0415 - optional, and here by now
+
+    return [Link(context) for context in map(_read, traces) if context is not None]
+
+
+def _read(parent: str | None) -> "SpanContext | None":
+    from opentelemetry import trace  # noqa: PLC0415 - optional, and here by now
+
     try:
         _, *written = (parent or "").split("-")
         trace_id, span_id, flags = (int(part, 16) for part in written)
@@ -110,4 +149,4 @@ def _context(parent: str | None) -> "Context | None":
     context = trace.SpanContext(
         trace_id, span_id, is_remote=True, trace_flags=trace.TraceFlags(flags)
     )
-    return trace.set_span_in_context(trace.NonRecordingSpan(context)) if context.is_valid else None
+    return context if context.is_valid else None

@@ -13,9 +13,7 @@ from cryptography.fernet import MultiFernet
 from adapters.postgres import migrate
 from adapters.postgres.database import Database
 from adapters.postgres.embedded import EmbeddedPostgres
-from adapters.postgres.errors import DatabaseUnavailable, SchemaOutdated
 from daemon.accounts import Accounts
-from daemon.backoff import backoff
 from daemon.broker import BrokerLink
 from daemon.clock import Clock
 from daemon.command_reader import CommandReader
@@ -31,6 +29,7 @@ from daemon.reviewer import Reviewer
 from daemon.settings import Settings, ensure_secret_key
 from daemon.stock_pusher import StockPusher
 from daemon.supervisor import Work
+from daemon.transactions import once_available
 
 log = structlog.get_logger(__name__)
 
@@ -72,40 +71,20 @@ async def embedded_postgres(directory: Path) -> AsyncIterator[str]:
         await embedded.stop()
 
 
-async def open_database(
-    dsn: str, stop: asyncio.Event, on_wait: Callable[[str], None] = lambda _: None
-) -> Database | None:
-    """Wait for the database, bring its schema up to date, open it; None when stopping first.
+async def open_database(dsn: str, on_wait: Callable[[str], None] = lambda _: None) -> Database:
+    """Wait for the database, bring its schema up to date, open it.
 
     A role that may not change the schema waits for its owner to do so; `on_wait` is told why.
     Raises SchemaNewer: this program is older than the schema and must not touch it.
     """
-    opening = asyncio.create_task(_open_database(dsn, on_wait), name="opening the database")
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    try:
-        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        return opening.result() if opening.done() else None
-    finally:
-        for task in (opening, stopping):
-            task.cancel()
-        await asyncio.gather(opening, stopping, return_exceptions=True)
 
+    async def opened() -> Database:
+        revision = await migrate.upgrade(dsn)
+        database = await Database.open(dsn, max_size=POOL_SIZE)
+        log.info("database open", schema=revision)
+        return database
 
-async def _open_database(dsn: str, on_wait: Callable[[str], None]) -> Database:
-    failures = 0
-    while True:
-        try:
-            revision = await migrate.upgrade(dsn)
-            database = await Database.open(dsn, max_size=POOL_SIZE)
-        except (DatabaseUnavailable, SchemaOutdated) as error:
-            on_wait(str(error))
-            failures += 1
-            delay = backoff(failures, first=0.5, cap=10).total_seconds()
-            log.warning("database not available", error=str(error), seconds=round(delay, 1))
-            await asyncio.sleep(delay)
-        else:
-            log.info("database open", schema=revision)
-            return database
+    return await once_available(opened, on_wait)
 
 
 @asynccontextmanager

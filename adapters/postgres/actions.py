@@ -11,7 +11,7 @@ from asyncpg import Record
 from adapters.postgres.codec import dump
 from adapters.postgres.events import notify
 from adapters.postgres.queries import load
-from adapters.trace import traceparent
+from adapters.trace import traceparent, traceparent_of
 from statemachine.changes import Action
 from statemachine.model import ActionKind, ActionStatus, ConnectionId, OrderId, ReturnId
 
@@ -85,13 +85,17 @@ async def store(tx: "Tx", connection: ConnectionId, steps: Iterable[tuple[str, S
     """Settle and queue the intentions of steps, each with the id of its order or return."""
     steps = list(steps)
     settled = [(id_, kind, status) for id_, step in steps for kind, status in step.settled.items()]
-    queued = [(id_, a.kind, a.reason, a.by) for id_, step in steps for a in step.actions]
+    queued = [
+        (id_, a.kind, a.reason, a.by, traceparent_of(id_))
+        for id_, step in steps
+        for a in step.actions
+    ]
     if settled:
         columns = [list(column) for column in zip(*settled, strict=True)]
         await tx.execute(_SQL["settle_of_orders"], connection, *columns)
     if queued:
         columns = [list(column) for column in zip(*queued, strict=True)]
-        await tx.execute(_SQL["queue"], connection, *columns, traceparent.get())
+        await tx.execute(_SQL["queue"], connection, *columns)
         await notify(tx, ["actions"])
 
 
@@ -100,9 +104,10 @@ async def claim(
 ) -> list[ClaimedAction]:
     """Take actions that are due, at most `per_connection` held at each connection at a time.
 
-    Left out: what another holds, disabled and suspended connections, resting services, and all
-    but the first open action of an order (reading it again is free of that). Each counts as
-    possibly sent from now on; `unsure` says whether that was so before.
+    Left out: what another holds, disabled and suspended connections, resting services and those
+    without calls left in this hour, and all but the first open action of an order (reading it again
+    is free of that). Each counts as possibly sent from now on; `unsure` says whether that was so
+    before.
     """
     found = await tx.fetch(_SQL["claim"], holder, hold, per_connection, limit)
     claimed = [ClaimedAction(**{**row, "kind": ActionKind(row["kind"])}) for row in found]

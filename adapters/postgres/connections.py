@@ -202,8 +202,11 @@ async def suspend(
 async def resume(
     tx: "Tx", connection: ConnectionId, reason: str, message: str, now: datetime
 ) -> bool:
-    """Call again, and tell; False when it was not suspended."""
-    if await tx.fetchval(_SQL["resume"], connection) is None:
+    """Call again, and tell; False when it was not suspended.
+
+    What the marketplace answers to calls begun before does not suspend it any more.
+    """
+    if not await tx.fetchval(_SQL["resume"], connection):
         return False
     await events.append(tx, [_told(EventType.CONNECTION_RESUMED, connection, reason, message, now)])
     found = await get(tx, connection)

@@ -56,10 +56,12 @@ _UNAVAILABLE = (
     asyncpg.ReadOnlySQLTransactionError,  # a standby, after a failover
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InternalClientError,  # the connection was cut while it changed hands
+    asyncpg.DataCorruptedError,  # its disk lost something: a backup or a standby may take over
+    asyncpg.IndexCorruptedError,
 )
 _CONFLICT = (
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
+    asyncpg.TransactionRollbackError,  # serialization, deadlock
+    asyncpg.InvalidCachedStatementError,  # the schema was upgraded meanwhile
     asyncpg.LockNotAvailableError,
     asyncpg.UniqueViolationError,
 )

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from adapters.ports import LoggedEvent
 from adapters.postgres.codec import dump
 from adapters.postgres.queries import load
-from adapters.trace import traceparent
+from adapters.trace import traceparent_of
 from statemachine.changes import Event, EventType
 from statemachine.model import CatalogId, ConnectionId, OrderId
 
@@ -38,7 +38,7 @@ async def append(tx: "Tx", events: Sequence[Event]) -> None:
         [event.connection for event in events],
         [event.order_id for event in events],
         [event.catalog for event in events],
-        traceparent.get(),
+        [traceparent_of(event.order_id) for event in events],
     )
     await notify(tx, ["events"])
 

@@ -39,6 +39,12 @@ async def lock(
     return await read(tx, connection, [row["order_id"] for row in locked])
 
 
+async def lock_across(tx: "Tx", keys: Collection[tuple[OrderId, ConnectionId]]) -> None:
+    """Orders of several connections, ours until the transaction ends: before anything else."""
+    ids, connections = [order_id for order_id, _ in keys], [connection for _, connection in keys]
+    await tx.execute(_SQL["lock_across"], ids, connections)
+
+
 async def read(
     conn: "Conn", connection: ConnectionId, ids: Collection[OrderId]
 ) -> dict[OrderId, Order]:

@@ -51,10 +51,11 @@ class Unread(NamedTuple):
 
 
 class Pruned(NamedTuple):
-    """How many rows went, and where the next piece begins."""
+    """How many rows went, where the next piece begins, and the first row here that stays."""
 
     rows: int
     last: int
+    kept: int | None = None
 
 
 async def due(tx: "Tx", before: datetime, limit: int) -> list[OrderKey]:
@@ -170,7 +171,7 @@ async def prune_communications(tx: "Tx", after: int, before: datetime) -> Pruned
 
 def _pruned(row: "Record | None", after: int) -> Pruned:
     assert row is not None  # noqa: S101 - an aggregate has one row
-    return Pruned(row["rows"], row["last"] or after)
+    return Pruned(row["rows"], row["last"] or after, row["kept"])
 
 
 async def prune_commands(tx: "Tx", _after: int, before: datetime) -> Pruned:

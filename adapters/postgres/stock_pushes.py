@@ -83,9 +83,12 @@ async def mark_all(tx: "Tx", connection: ConnectionId | None = None) -> dict[Con
     return {row["connection"]: row["products"] for row in marked}
 
 
-async def due(conn: "Conn") -> list[ConnectionId]:
-    """Connections with something to tell that are active, not suspended and not resting."""
-    return [row["id"] for row in await conn.fetch(_SQL["due"])]
+async def due(conn: "Conn") -> list[tuple[ConnectionId, str]]:
+    """Connections with something to tell that are active, not suspended and not resting.
+
+    Each with its site, whose server it shares with others; longest waiting first.
+    """
+    return [(row["id"], row["site"]) for row in await conn.fetch(_SQL["due"])]
 
 
 async def batch(

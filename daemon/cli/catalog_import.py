@@ -14,6 +14,7 @@ from daemon.catalog_import import AfterBatch, Imported, import_file
 from daemon.cli.catalog_names import CatalogName
 from daemon.cli.command import Invocation
 from daemon.cli.output import console, note, print_json
+from daemon.holdings import alive
 from statemachine.facts import Refused
 from statemachine.model import CatalogId
 
@@ -37,7 +38,10 @@ async def import_catalog(
     imported = Imported()
     async with invocation.parts() as parts:
         with _progress(file) as told, _error_file(errors) as write_errors:
-            await _import(parts.database, CatalogId(catalog), file, imported, told, write_errors)
+            async with alive(parts.database):
+                await _import(
+                    parts.database, CatalogId(catalog), file, imported, told, write_errors
+                )
     _tell(invocation, file, imported, errors)
 
 

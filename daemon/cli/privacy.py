@@ -12,6 +12,7 @@ from adapters.postgres.database import Database, Tx
 from adapters.postgres.privacy import OrderKey
 from daemon.cli.command import Invocation, command
 from daemon.cli.output import note, print_json
+from daemon.holdings import alive
 from daemon.transactions import in_transaction
 from statemachine.facts import Refused
 
@@ -76,7 +77,7 @@ async def erase(invocation: Invocation, email: Email) -> None:
     """
     done: list[OrderKey] = []
     kept: dict[OrderKey, str] = {}
-    async with invocation.parts() as parts:
+    async with invocation.parts() as parts, alive(parts.database):
         async for keys in _pieces(parts.database, email):
 
             async def work(tx: Tx, keys: list[OrderKey] = keys) -> dict[OrderKey, str | None]:

@@ -12,9 +12,11 @@ from adapters.ports import AccountRejected
 from adapters.postgres import actions, connections
 from adapters.postgres.database import Database
 from daemon.accounts import CALLS_AT_ONCE, Accounts, Halted
+from daemon.commands import switch
 from daemon.dispatcher import Dispatcher
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
+from daemon.settings import Plan
 from statemachine.model import ActionKind, ConnectionId, OrderId
 from tests.fixtures.postgres import CIPHER, add_connection, eventually
 from tests.fixtures.tasks import running
@@ -83,6 +85,30 @@ async def test_a_late_rejection_of_the_old_key_does_not_suspend_the_new_one(
     with pytest.raises(AccountRejected):
         await answered_late()
     assert await suspended(db) is None
+
+
+@pytest.mark.parametrize("suspended_first", [True, False])
+async def test_a_rejection_from_before_an_activation_does_not_suspend_after_it(
+    db: Database, accounts: Accounts, spartoo: Spartoo, *, suspended_first: bool
+) -> None:
+    spartoo.answer = Spartoo.text(coded(-428))
+
+    async def answered_late() -> None:
+        async with accounts.using(FR) as account:
+            async with db.transaction() as tx:
+                if suspended_first:
+                    await connections.suspend(tx, FR, "deactivated", "-428", now())
+                known = await connections.lock(tx, FR)
+                await switch(tx, known, Plan(), now(), active=True)
+            await account.for_actions.test()
+
+    with pytest.raises(AccountRejected):
+        await answered_late()
+    assert await suspended(db) is None
+    with pytest.raises(AccountRejected):
+        async with accounts.using(FR) as account:
+            await account.for_actions.test()
+    assert await suspended(db) == "deactivated", "what is begun after it counts"
 
 
 async def test_those_who_open_an_account_at_once_take_turns_at_its_calls(

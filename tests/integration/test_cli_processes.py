@@ -7,14 +7,20 @@ import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from adapters.postgres.database import Database
+from daemon.holdings import Holdings
+from daemon.metrics import Metrics
+from daemon.products import upsert_products
+from statemachine.model import CatalogId, ProductId, ProductUpdate
 from tests.fixtures.daemon_process import environment
+from tests.fixtures.postgres import eventually
 
 
 @asynccontextmanager
@@ -39,6 +45,50 @@ def taken_port() -> Iterator[int]:
     """A port somebody else listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
+
+
+async def test_an_import_that_freezes_gives_up_what_it_has_locked(
+    db: Database, database_url: str, tmp_path: Path
+) -> None:
+    """A daemon at work ends its sessions, in the midst of a statement too."""
+    file = tmp_path / "products.csv"
+    file.write_text("id,stock\nA,1\nB,2\n", encoding="utf-8")
+    async with db.transaction() as tx:
+        products = [ProductUpdate(ProductId(name), stock=0) for name in "AB"]
+        await upsert_products(tx, CatalogId("default"), products, datetime.now(UTC))
+    catalogue = (
+        "select count(*) from pg_locks join pg_stat_activity using (pid)"
+        " where locktype = 'advisory' and granted and datname = current_database()"
+    )
+
+    async def locked() -> bool:
+        async with db.connection() as conn:
+            return bool(await conn.fetchval(catalogue))
+
+    async def free() -> bool:
+        return not await locked()
+
+    holdings = Holdings(db, Metrics())
+    holding = asyncio.ensure_future(holdings.run())
+    url = {"SPARTOO_SYNC_DATABASE_URL": database_url}
+    try:
+        async with program(tmp_path, "catalog", "import", str(file), **url) as importing:
+            async with db.transaction() as tx:
+                await tx.execute("select from products where id = 'B' for update")
+                await eventually(locked, 20)
+                importing.send_signal(signal.SIGSTOP)
+                for _ in range(6):
+                    await tx.execute("select 1")  # the server ends who says nothing for long
+                    with suppress(TimeoutError):
+                        await eventually(free, 1.5)
+                assert await free(), "the server itself would have waited for 15 s"
+            importing.send_signal(signal.SIGCONT)
+            _, said = await importing.communicate()
+            assert importing.returncode == 1
+            assert b"import the file again to go on" in said
+    finally:
+        holding.cancel()
+        await asyncio.gather(holding, return_exceptions=True)
 
 
 async def test_the_simulator_answers_until_it_is_stopped(tmp_path: Path) -> None:

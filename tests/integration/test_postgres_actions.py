@@ -55,6 +55,22 @@ async def test_what_is_claimed_is_held_and_counted(db: Database) -> None:
     assert await claim(db, "you") == []
 
 
+async def test_what_has_no_call_left_in_this_hour_is_not_claimed(db: Database) -> None:
+    await queue(db, "1", "2", "3")
+    async with db.transaction() as tx:
+        await actions.request_fetch(tx, SHOES, OrderId("4"), "ada")
+        limit = settings().max_calls_per_hour
+        await budget.take(tx, SHOES, "xml_maj_orders", limit, wanted=limit - 1)
+    claimed = await claim(db)
+    assert sorted(action.kind for action in claimed) == [ActionKind.ACCEPT, ActionKind.FETCH]
+    async with db.transaction() as tx:
+        await budget.take(tx, SHOES, "xml_maj_orders", limit)
+    assert await claim(db) == []
+    async with db.connection() as conn:
+        await conn.execute("update calls set minute = minute - interval '62 minutes'")
+    assert [action.order_id for action in await claim(db)] == ["2", "3"]
+
+
 async def test_an_action_is_never_handed_out_twice(db: Database) -> None:
     await queue(db, *(f"{n:03}" for n in range(200)))
 

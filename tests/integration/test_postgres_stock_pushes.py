@@ -63,7 +63,7 @@ async def test_what_the_store_says_is_due_where_stock_is_pushed(pushing: Databas
     await stock(pushing, A=5, B=0)
     assert await due_units(pushing) == {"A": 5, "B": 0}
     async with pushing.connection() as conn:
-        assert await stock_pushes.due(conn) == [FR]
+        assert await stock_pushes.due(conn) == [(FR, "fr")]
         assert await stock_pushes.pending(conn) == {FR: 2}
         assert await conn.fetchval("select count(*) from stock_pushes") == 2
 
@@ -193,7 +193,7 @@ async def test_switching_it_on_tells_everything(db: Database) -> None:
 async def test_a_connection_that_may_not_be_called_waits(pushing: Database, sql: str) -> None:
     await stock(pushing, A=5)
     async with pushing.connection() as conn:
-        assert await stock_pushes.due(conn) == [FR]
+        assert await stock_pushes.due(conn) == [(FR, "fr")]
         await conn.execute(sql)
         assert await stock_pushes.due(conn) == []
         assert await stock_pushes.pending(conn) == {FR: 1}

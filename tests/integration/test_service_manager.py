@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -23,6 +24,7 @@ from daemon.web import web_app
 from tests.fixtures.daemon_process import Daemon
 from tests.fixtures.postgres import eventually
 from tests.fixtures.system import KEYS, System
+from tests.fixtures.tasks import running
 
 NOBODY = "amqp://127.0.0.1:1/"
 
@@ -110,7 +112,7 @@ async def test_a_start_lasts_as_long_as_the_database_is_away(
 @asynccontextmanager
 async def reported(systemd: Systemd, readiness: Readiness) -> AsyncIterator[None]:
     manager = ServiceManager.of(systemd.environ | {"WATCHDOG_USEC": "150000"})
-    async with manager.watching(readiness, asyncio.Event()):
+    async with running(partial(manager.inform, readiness)):
         await systemd.hears("READY=1")
         yield
 

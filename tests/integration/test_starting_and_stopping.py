@@ -18,6 +18,7 @@ from daemon.dispatcher import Dispatcher
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
 from daemon.settings import DeclaredConnection, load_settings
+from daemon.supervisor import unless_stopped
 from daemon.wiring import open_database, open_parts
 from statemachine.model import ConnectionId, OrderId
 from tests.fixtures.postgres import CIPHER, add_connection, eventually
@@ -44,7 +45,7 @@ async def silent_port() -> AsyncIterator[int]:
 async def test_a_database_that_does_not_answer_holds_no_stop_up(silent_port: int) -> None:
     stop = asyncio.Event()
     dsn = f"postgresql://nobody@127.0.0.1:{silent_port}/none?sslmode=disable"
-    opening = asyncio.ensure_future(open_database(dsn, stop))
+    opening = asyncio.ensure_future(unless_stopped(open_database(dsn), stop))
     stop.set()
     assert await asyncio.wait_for(opening, 5) is None
 

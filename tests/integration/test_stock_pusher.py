@@ -20,7 +20,7 @@ from daemon.accounts import Accounts
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
 from daemon.products import upsert_products
-from daemon.stock_pusher import StockPusher
+from daemon.stock_pusher import AT_ONCE, StockPusher
 from statemachine.model import CatalogId, ConnectionId, ProductId, ProductUpdate
 from tests.fixtures.postgres import CIPHER, add_connection, eventually, waits_for_a_lock
 from tests.integration.spartoo_server import Spartoo, coded, serve
@@ -113,6 +113,32 @@ def pushed(spartoo: Spartoo) -> list[dict[str, int]]:
         for where, fields in spartoo.asked
         if where.endswith("/xml_maj_stock_batch.php")
     ]
+
+
+async def test_many_connections_to_a_site_that_hangs_leave_places_to_others(
+    db: Database, spartoo: Spartoo
+) -> None:
+    gone = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        await gone.wait()
+        return web.Response(text="<root/>")
+
+    async def told_there() -> bool:
+        return bool((await told(db, "A"))[-1].pushed_at)
+
+    async with serve() as silent:
+        silent.answer = hang
+        for number in range(AT_ONCE + 1):
+            await connect(db, silent, id=f"hangs-{number}")
+        await connect(db, spartoo, id="works")
+        await stock(db, A=5)
+        try:
+            async with pusher(db, spartoo):
+                await eventually(told_there)
+                gone.set()
+        finally:
+            gone.set()
 
 
 async def test_a_move_is_told_and_kept(db: Database, spartoo: Spartoo) -> None:

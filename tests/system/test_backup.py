@@ -43,6 +43,9 @@ async def test_a_daemon_goes_on_from_a_backup_that_is_behind(
         system.dsn = restored
         before = await system.states()
         assert not {order.id for order in later} & before.keys()
+        known = await system.rows("select source, subject, sequence from subjects")
+        last = {(row["source"], row["subject"]): row["sequence"] for row in known}
+        seen = {message.id for message in consumer.messages}
         daemon = await system.run()
         newest = system.place("auto", 2, kind="fine")
         wanted |= {order.id: "synced" for order in newest}
@@ -55,4 +58,8 @@ async def test_a_daemon_goes_on_from_a_backup_that_is_behind(
         for order in later:  # told again, with other ids and the same numbers
             told = [m for m in consumer.first_arrivals() if m.key[1] == order.id]
             assert [(m.type, m.body["sequence"]) for m in told] == ACCEPTED * 2
+        for message in consumer.first_arrivals():  # each goes on where consumers were set back to
+            if message.id not in seen:
+                last[message.key] = last.get(message.key, 0) + 1
+                assert message.body["sequence"] == last[message.key]
         assert await daemon.terminate() == 0

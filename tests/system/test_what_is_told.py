@@ -120,7 +120,7 @@ async def test_one_trace_from_the_look_to_the_brokers_confirm(
         new, accepted, synced = (m for m in consumer.messages if m.body["subject"] == order.id)
         trace_id = new.headers["traceparent"].split("-")[1]
         assert accepted.headers["traceparent"].split("-")[1] == trace_id
-        assert synced.headers["traceparent"]
+        assert synced.headers["traceparent"].split("-")[1] == trace_id
         wanted = {"look", "xml_export_orders", "action", "xml_maj_orders", "publish"}
 
         async def told() -> bool:

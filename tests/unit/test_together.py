@@ -92,6 +92,33 @@ async def test_with_the_database_away_all_fail_at_once(work: Work) -> None:
     assert work.batches == [[1, 2]]
 
 
+@pytest.mark.parametrize("given", [0, 1, 3])
+async def test_a_wrong_count_of_results_is_an_error_for_all_and_nothing_is_done_again(
+    given: int,
+) -> None:
+    done: list[int] = []
+
+    async def miscount(_: str, items: Sequence[int]) -> list[int]:
+        done.extend(items)
+        return [0] * given
+
+    tasks = await asked(Together(miscount), 1, 2)
+    results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+    assert [str(result) for result in results] == [
+        f"{given} results for 2 items of key: whose each is cannot be known"
+    ] * 2
+    assert done == [1, 2]
+
+
+async def test_work_that_is_cut_off_leaves_nobody_waiting() -> None:
+    async def cut_off(_: str, items: Sequence[int]) -> list[int]:
+        raise asyncio.CancelledError
+
+    tasks = await asked(Together(cut_off), 1, 2)
+    results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+
+
 async def test_who_gives_up_takes_nobody_along(work: Work) -> None:
     together = Together(work)
     tasks = await asked(together, 1, 2)

@@ -18,15 +18,15 @@ insert into actions as a (
     connection, order_id, kind, reason, requested_by, due_at, created_at, traceparent, unsure
 )
 select
-    $1, u.order_id, u.kind, u.reason, u.requested_by, now(), now(), $6,
+    $1, u.order_id, u.kind, u.reason, u.requested_by, now(), now(), u.traceparent,
     exists (
         select from actions as e
         where
             e.order_id = u.order_id and e.connection = $1 and e.kind <> u.kind
             and e.status = 'superseded' and e.unsure
     )
-from unnest($2::text[], $3::text[], $4::text[], $5::text[])
-    with ordinality as u (order_id, kind, reason, requested_by, n)
+from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+    with ordinality as u (order_id, kind, reason, requested_by, traceparent, n)
 order by u.n
 on conflict (order_id, connection, kind) do update set
     id = default, status = 'pending', attempts = 0, result = null,
@@ -74,20 +74,29 @@ held as materialized (
     group by connection
 ),
 room as materialized (
-    select q.connection, q.kind, $3 - coalesce(h.actions, 0) as free from queue as q
+    select q.connection, q.kind, $3 - coalesce(h.actions, 0) as free, b.calls_left from queue as q
     join connections as c on c.id = q.connection
     left join held as h on h.connection = q.connection
+    cross join lateral (
+        select case
+            when q.kind = 'fetch' then 'xml_export_orders'
+            when starts_with(q.kind, 'return_') then 'xml_maj_returns'
+            else 'xml_maj_orders'
+        end as service
+    ) as s
+    cross join lateral (
+        select (c.settings ->> 'max_calls_per_hour')::int - coalesce(sum(k.calls), 0) as calls_left
+        from calls as k
+        where
+            k.connection = q.connection and k.service = s.service
+            and k.minute > clock_timestamp() - interval '61 minutes'
+    ) as b
     where
         c.active and c.suspended_at is null and coalesce(h.actions < $3, true)
+        and b.calls_left > 0
         and not exists (
             select from rests as r
-            where
-                r.connection = q.connection and r.until > now()
-                and r.service = case
-                    when q.kind = 'fetch' then 'xml_export_orders'
-                    when starts_with(q.kind, 'return_') then 'xml_maj_returns'
-                    else 'xml_maj_orders'
-                end
+            where r.connection = q.connection and r.until > now() and r.service = s.service
         )
 ),
 ready as (
@@ -112,7 +121,7 @@ ready as (
                 )
             )
         order by w.due_at
-        limit r.free
+        limit least(r.free, r.calls_left)
     ) as a
 ),
 chosen as materialized (

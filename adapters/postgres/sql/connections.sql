@@ -59,9 +59,12 @@ where id = $1 and suspended_at is null and version = coalesce($5, version)
 returning id
 
 -- name: resume
-update connections set suspended_at = null, suspended_reason = null, suspended_message = null
-where id = $1 and suspended_at is not null
-returning id
+-- Whether it was suspended; its version moves on, so that no call begun before suspends it again.
+update connections as c set
+    suspended_at = null, suspended_reason = null, suspended_message = null, version = c.version + 1
+from connections as before
+where c.id = $1 and before.id = $1
+returning before.suspended_at is not null as was_suspended
 
 -- name: lock_plan
 -- One activation at a time, so that two never take the plan's last place.

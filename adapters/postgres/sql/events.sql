@@ -12,12 +12,12 @@ insert into events (
 )
 select
     u.id, u.type, u.source, u.subject, u.sequence, u.time, u.data, u.connection, u.order_id,
-    u.catalog, $11
+    u.catalog, u.traceparent
 from unnest(
     $1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::json[],
-    $8::text[], $9::text[], $10::text[]
+    $8::text[], $9::text[], $10::text[], $11::text[]
 ) with ordinality as u (
-    id, type, source, subject, sequence, time, data, connection, order_id, catalog, n
+    id, type, source, subject, sequence, time, data, connection, order_id, catalog, traceparent, n
 )
 order by u.n
 

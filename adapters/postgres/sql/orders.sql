@@ -6,6 +6,13 @@ where connection = $1 and order_id = any ($2::text[])
 order by order_id
 for update
 
+-- name: lock_across
+-- As lock, of several connections.
+select from orders
+where (order_id, connection) in (select * from unnest($1::text[], $2::text[]))
+order by order_id, connection
+for update
+
 -- name: read
 select * from order_records
 where connection = $1 and order_id = any ($2::text[])

@@ -236,7 +236,8 @@ order by o.order_id, o.connection
 limit $4
 
 -- name: prune_events
--- The oldest of the log, published and older than a moment; the last position that went.
+-- The oldest of the log, published and older than a moment; the last position that went, and the
+-- first that stays.
 with oldest as (
     select e.position, e.time from events as e cross join relay
     where e.position > $1 and e.position <= relay.position
@@ -248,7 +249,10 @@ gone as (
     where e.position = o.position and o.time < $2
     returning e.position
 )
-select max(position) as last, count(*) as rows from gone
+select
+    max(position) as last, count(*) as rows,
+    (select min(position) from oldest where time >= $2) as kept
+from gone
 
 -- name: prune_communications
 with oldest as (
@@ -259,7 +263,9 @@ gone as (
     where c.id = o.id and o.at < $2
     returning c.id
 )
-select max(id) as last, count(*) as rows from gone
+select
+    max(id) as last, count(*) as rows, (select min(id) from oldest where at >= $2) as kept
+from gone
 
 -- name: prune_commands
 with gone as (

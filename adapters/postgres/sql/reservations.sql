@@ -61,10 +61,17 @@ noted as (
 select catalog, product_id, delta < 0 as freed from moved
 
 -- name: know
--- Since when the store's numbers include these orders.
-update reservations as r set known_at = u.known_at
-from unnest($2::text[], $3::timestamptz[]) as u (order_id, known_at)
-where r.connection = $1 and r.order_id = u.order_id and r.known_at is distinct from u.known_at
+-- Since when the store's numbers include these orders. Locked in the order of `replace`.
+with moved as materialized (
+    select r.order_id, r.product_id, u.known_at from reservations as r
+    join unnest($2::text[], $3::timestamptz[]) as u (order_id, known_at)
+        on u.order_id = r.order_id
+    where r.connection = $1 and r.known_at is distinct from u.known_at
+    order by r.order_id, r.product_id
+    for update of r
+)
+update reservations as r set known_at = m.known_at from moved as m
+where r.connection = $1 and r.order_id = m.order_id and r.product_id = m.product_id
 
 -- name: live
 -- What is reserved of these products, by order.
@@ -73,7 +80,13 @@ where catalog = $1 and product_id = any ($2::text[])
 order by product_id, order_id, connection
 
 -- name: replace
--- The store's new number includes these.
-delete from reservations as r
-using unnest($1::text[], $2::text[], $3::text[]) as u (order_id, connection, product_id)
-where r.order_id = u.order_id and r.connection = u.connection and r.product_id = u.product_id
+-- The store's new number includes these; `know` may be at some of them.
+with included as materialized (
+    select r.order_id, r.connection, r.product_id from reservations as r
+    join unnest($1::text[], $2::text[], $3::text[]) as u (order_id, connection, product_id)
+        using (order_id, connection, product_id)
+    order by r.connection, r.order_id, r.product_id
+    for update of r
+)
+delete from reservations as r using included as i
+where r.order_id = i.order_id and r.connection = i.connection and r.product_id = i.product_id

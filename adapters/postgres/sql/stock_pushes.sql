@@ -37,21 +37,24 @@ select connection, count(*) as products from marked
 group by connection
 
 -- name: due
--- Connections that have something to tell and may be called.
-select c.id from connections as c
+-- Connections that have something to tell and may be called, longest waiting first, each with its
+-- site.
+select c.id, coalesce(c.settings ->> 'base_url', c.settings ->> 'site') as site
+from connections as c
+cross join lateral (
+    select min(s.due_at) as due_at from stock_pushes as s
+    where s.connection = c.id and s.catalog = c.settings ->> 'catalog'
+) as first
 where
     c.settings ->> 'push_stock' = 'true' and c.active and c.suspended_at is null
-    and exists (
-        select from stock_pushes as s
-        where s.connection = c.id and s.catalog = c.settings ->> 'catalog' and s.due_at <= now()
-    )
+    and first.due_at <= now()
     and not exists (
         select from rests as r
         where
             r.connection = c.id and r.service = 'xml_maj_stock_batch'
             and r.until > clock_timestamp()
     )
-order by c.id
+order by first.due_at, c.id
 
 -- name: batch
 -- What one connection has to tell now, longest waiting first, as the catalogue stands.
