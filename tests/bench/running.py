@@ -3,10 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from adapters.catalog.product import product_update
 from adapters.postgres.database import Database
+from adapters.spartoo.simulator import catalog_products
+from daemon.products import upsert_products
+from statemachine.model import CatalogId
 from tests.bench.marketplace import DAEMONS_ACCOUNT, Marketplace
 from tests.fixtures.checks import check_events, check_paths
 from tests.fixtures.daemon_process import Daemon
@@ -15,6 +20,7 @@ from tests.fixtures.postgres import eventually
 from tests.fixtures.system import KEYS, UNLIMITED, toml
 
 PATIENCE = 1800
+PLENTY = 1_000_000_000
 ALL_THERE = """
 select
     (select count(*) from orders where state = $1) = $2
@@ -52,6 +58,13 @@ async def running_daemon(
         yield await daemon.wait_ready()
     finally:
         await daemon.kill()
+
+
+async def fill_catalogue(db: Database) -> None:
+    """As much of every product as any benchmark orders."""
+    updates = [product_update(fields) for fields in catalog_products(PLENTY)]
+    async with db.transaction() as tx:
+        await upsert_products(tx, CatalogId("default"), updates, datetime.now(UTC))
 
 
 async def in_state(db: Database, state: str, count: int) -> None:
