@@ -17,6 +17,7 @@ from tests.fixtures.checks import CHANGE_ORDER
 from tests.fixtures.daemon_process import environment
 from tests.fixtures.system import KEYS
 
+EXPORT = "xml_export_orders"
 VERIFIED, IN_PREPARATION, SHIPPED = 11, 2, 3
 DAEMONS_ACCOUNT, BARE_ACCOUNT = "auto", "other"
 

@@ -1,7 +1,7 @@
 """The daemon under measurement, and the waiting for what it is to do."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,20 @@ async def running_daemon(
     marketplace: Marketplace, dsn: str, amqp_url: str, directory: Path, **settings: Any
 ) -> AsyncIterator[Daemon]:
     """A daemon with one connection, which looks once an hour unless `settings` say otherwise."""
+    shop = {"id": "shop", "api_key": KEYS[DAEMONS_ACCOUNT]} | settings
+    async with running_with(marketplace, dsn, amqp_url, directory, [shop]) as daemon:
+        yield daemon
+
+
+@asynccontextmanager
+async def running_with(
+    marketplace: Marketplace,
+    dsn: str,
+    amqp_url: str,
+    directory: Path,
+    connections: Iterable[Mapping[str, Any]],
+) -> AsyncIterator[Daemon]:
+    """A daemon with connections of these settings, at least an id and a key."""
     plain = {
         "database_url": dsn,
         "amqp_url": amqp_url,
@@ -41,18 +55,17 @@ async def running_daemon(
         "http_port": 0,
         "log_format": "json",
     }
-    connection = {
-        "id": "shop",
+    usual = {
         "base_url": marketplace.url,
-        "api_key": KEYS[DAEMONS_ACCOUNT],
         "active": True,
         "poll_interval": 3600,
         "open_look_interval": 3600,
         "max_calls_per_hour": UNLIMITED,
         "default_shipping_service": "Colissimo",
-    } | settings
+    }
+    declared = (f"\n[[connections]]\n{toml(usual | {**given})}" for given in connections)
     config = directory / "settings.toml"
-    config.write_text(f"{toml(plain)}\n[[connections]]\n{toml(connection)}", encoding="utf-8")
+    config.write_text(toml(plain) + "".join(declared), encoding="utf-8")
     daemon = await Daemon(config, directory / "daemon.log").start()
     try:
         yield await daemon.wait_ready()

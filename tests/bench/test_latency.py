@@ -26,7 +26,7 @@ from adapters.rabbitmq.topology import ORDERS as EVENT_QUEUE
 from adapters.rabbitmq.topology import QUORUM
 from adapters.rabbitmq.window import PERSISTENT, Message, publish_window
 from tests.bench.figures import percentile, show_rows
-from tests.bench.marketplace import DAEMONS_ACCOUNT, VERIFIED, Marketplace
+from tests.bench.marketplace import DAEMONS_ACCOUNT, EXPORT, VERIFIED, Marketplace
 from tests.bench.running import PATIENCE, fill_catalogue, in_state, running_daemon
 from tests.bench.telling import command_message, sync_message, tell
 from tests.fixtures.checks import CHANGE_ORDER
@@ -36,7 +36,6 @@ SAMPLES = int(os.environ.get("SAMPLES", "100"))
 APART = 0.1  # idle: one is over before the next begins
 BURST = 300  # of which the full load is known
 SECONDS = 5  # of half load
-EXPORT = "xml_export_orders"
 
 Arrivals = dict[tuple[str, str], float]  # order id, type of event → first arrival
 
@@ -58,6 +57,7 @@ class Bench:
         self.channel = channel
         self.arrivals = arrivals
         self.accepted = 0
+        self.waiting = 0
 
     async def _publish(self, message: Message) -> float:
         """When it left."""
@@ -69,7 +69,7 @@ class Bench:
         """Orders that wait for a command."""
         orders = await self.marketplace.place(DAEMONS_ACCOUNT, count, VERIFIED)
         await self._publish(sync_message())
-        await in_state(self.db, "pending_manual", count)
+        await in_state(self.db, "pending_manual", self.waiting + count)
         return orders
 
     async def told(self, count: int, apart: float) -> list[float]:
@@ -110,6 +110,7 @@ class Bench:
         await eventually(arrived, PATIENCE)
         (*_, look) = await self.marketplace.calls(EXPORT)
         visible = _moment(look["at"])
+        self.waiting += count
         assert visible > placed
         await asyncio.sleep(max(0, began + apart - time.time()))
         return [self.arrivals[event] - visible for event in events]
@@ -191,10 +192,10 @@ async def test_latency(
     ):
         bench = Bench(marketplace, db, amqp_url, channel, arrivals)
         least = await floor(db, channel)
+        orders = [took for _ in range(SAMPLES) for took in await bench.seen(1, APART)]
         commands = await bench.told(SAMPLES, APART)
         half = BURST / max(await bench.told_at_once(BURST)) / 2
         busy_commands = await bench.told(int(half * SECONDS), 1 / half)
-        orders = [took for _ in range(SAMPLES) for took in await bench.seen(1, APART)]
         many = int(BURST / max(await bench.seen(BURST, 1)) / 2)
         busy_orders = [took for _ in range(SECONDS) for took in await bench.seen(many, 1)]
     rows = [
