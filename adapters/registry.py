@@ -1,6 +1,7 @@
 """The grid of marketplaces: name → how to reach one account on it."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from adapters.ports import Marketplace
 from adapters.spartoo import SITES, CallReport, SpartooMarketplace
 from statemachine.connection import ConnectionSettings
 
-BeforeCall = Callable[[str], Awaitable[None]]
+Permit = Callable[[str], AbstractAsyncContextManager[None]]
 OnCall = Callable[[CallReport], None]
 
 
@@ -37,7 +38,7 @@ class MarketplaceKind:
     name: str
     sites: Mapping[str, CountrySite]
     open: Callable[
-        [aiohttp.ClientSession, ConnectionSettings, str, BeforeCall | None, OnCall | None],
+        [aiohttp.ClientSession, ConnectionSettings, str, Permit, OnCall | None],
         Marketplace,
     ]
 
@@ -46,10 +47,10 @@ def _spartoo(
     session: aiohttp.ClientSession,
     settings: ConnectionSettings,
     api_key: str,
-    before_call: BeforeCall | None,
+    permit: Permit,
     on_call: OnCall | None,
 ) -> Marketplace:
-    return SpartooMarketplace(session, settings, api_key, before_call=before_call, on_call=on_call)
+    return SpartooMarketplace(session, settings, api_key, permit=permit, on_call=on_call)
 
 
 _SPARTOO_SITES = {code: CountrySite(site.country, site.currency) for code, site in SITES.items()}
@@ -70,10 +71,10 @@ def open_marketplace(
     settings: ConnectionSettings,
     api_key: str,
     *,
-    before_call: BeforeCall | None = None,
+    permit: Permit,
     on_call: OnCall | None = None,
 ) -> Marketplace:
     """The account the connection speaks of. Raises UnknownMarketplace."""
     check_known(settings)
     kind = MARKETPLACES[settings.marketplace]
-    return kind.open(session, settings, api_key, before_call, on_call)
+    return kind.open(session, settings, api_key, permit, on_call)

@@ -1,8 +1,8 @@
 """The marketplace accounts behind connections: opened once a version, every call within budget."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from adapters.postgres import budget, connections
 from adapters.postgres.connections import Connection
 from adapters.postgres.database import Database
 from adapters.postgres.errors import PostgresError
-from adapters.registry import open_marketplace
+from adapters.registry import Permit, open_marketplace
 from adapters.spartoo import CallReport
 from daemon.call_log import CallLog, LoggedMarketplace, note_call
 from daemon.holdings import check_hold
@@ -145,41 +145,46 @@ class Accounts:
     def _account(self, connection: Connection, key: str) -> Account:
         settings = connection.settings
         reserve = max(1, int(settings.max_calls_per_hour * ACTION_SHARE))
-        for_actions = self._marketplace(settings, key, keep_free=0)
+        turns = asyncio.Semaphore(CALLS_AT_ONCE)
+        for_actions = self._marketplace(settings, key, keep_free=0, turns=turns)
         return Account(
             connection,
             for_looks=self._marketplace(settings, key, keep_free=reserve),
-            for_actions=LoggedMarketplace(
-                for_actions,
-                connection.id,
-                self._calls,
-                self._clock,
-                asyncio.Semaphore(CALLS_AT_ONCE),
-            ),
+            for_actions=LoggedMarketplace(for_actions, connection.id, self._calls, self._clock),
         )
 
-    def _marketplace(self, settings: ConnectionSettings, key: str, keep_free: int) -> Marketplace:
+    def _marketplace(
+        self,
+        settings: ConnectionSettings,
+        key: str,
+        keep_free: int,
+        turns: asyncio.Semaphore | None = None,
+    ) -> Marketplace:
         return open_marketplace(
             self._session,
             settings,
             key,
-            before_call=self._before_call(settings, keep_free),
+            permit=self._permit(settings, keep_free, turns),
             on_call=self._report(settings),
         )
 
-    def _before_call(
-        self, settings: ConnectionSettings, keep_free: int
-    ) -> Callable[[str], Awaitable[None]]:
+    def _permit(
+        self, settings: ConnectionSettings, keep_free: int, turns: asyncio.Semaphore | None
+    ) -> Permit:
+        """Calls within the budget, and by turns; a turn is for the call alone."""
         connection_id, limit = ConnectionId(settings.id), settings.max_calls_per_hour
 
-        async def spend(service: str) -> None:
+        @asynccontextmanager
+        async def permitted(service: str) -> AsyncIterator[None]:
             purse = Purse(connection_id, service, limit, keep_free)
             until = await self._spending.do(purse, None)
             if until is not None:
                 raise BudgetSpent(service, until, self._clock())
-            check_hold()  # the last thing before the call: counting it may have taken long
+            async with turns or nullcontext():
+                check_hold()  # the last thing before the call: all before may have taken long
+                yield
 
-        return spend
+        return permitted
 
     async def _spend(self, purse: Purse, callers: Sequence[None]) -> list[datetime | None]:
         """Per caller None when its call is counted, else when one may be made again."""

@@ -1,6 +1,5 @@
 """Records every call to a marketplace that concerns one order, for people (`orders show`)."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -60,13 +59,12 @@ class CallLog:
 
 @dataclass(frozen=True, slots=True)
 class LoggedMarketplace:
-    """ports.Marketplace that records what concerns one order, and makes changes by turns."""
+    """ports.Marketplace that records what concerns one order."""
 
     inner: Marketplace
     connection: ConnectionId
     calls: CallLog
     clock: Callable[[], datetime]
-    turns: asyncio.Semaphore
 
     @asynccontextmanager
     async def _about(self, order_id: OrderId, summary: str) -> AsyncIterator[None]:
@@ -74,8 +72,7 @@ class LoggedMarketplace:
         at, made = self.clock(), list[CallReport]()
         token = _made.set(made)
         try:
-            async with self.turns:
-                yield
+            yield
         except MarketplaceError as error:
             summary = f"{summary}: {error.message}"[:_LONGEST_SUMMARY]
             raise
@@ -115,14 +112,12 @@ class LoggedMarketplace:
         return self.inner.export_returns(since)
 
     async def fetch_return(self, return_id: ReturnId) -> ExportedReturn:
-        async with self.turns:
-            return await self.inner.fetch_return(return_id)
+        return await self.inner.fetch_return(return_id)
 
     async def change_return(
         self, return_id: ReturnId, kind: ActionKind, label: Label | None = None
     ) -> None:
-        async with self.turns:
-            await self.inner.change_return(return_id, kind, label)
+        await self.inner.change_return(return_id, kind, label)
 
     async def push_stock(self, levels: Sequence[StockLevel]) -> Sequence[str | None]:
         return await self.inner.push_stock(levels)

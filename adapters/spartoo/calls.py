@@ -2,8 +2,13 @@
 
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 from io import BytesIO
 from typing import NamedTuple
@@ -28,6 +33,12 @@ _LARGEST_ANSWER = 1 << 20  # bytes of an answer that is neither an export nor a 
 _SHOWN = 500  # characters of what came that a fault keeps
 
 Fields = Mapping[str, str | bytes]  # bytes are a file, sent as such
+Permit = Callable[[str], AbstractAsyncContextManager[None]]
+
+
+def unlimited(_service: str) -> AbstractAsyncContextManager[None]:
+    """A permit for every call, at once."""
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +81,8 @@ class Call:
 class WebServices:
     """Calls to one connection's account on its country site.
 
-    `before_call` is awaited with the service's name before each call; what it raises passes
-    through. `on_call` is told of each call that was made.
+    Each call is made inside `permit` of the service's name; what it raises passes through.
+    `on_call` is told of each call that was made.
     """
 
     def __init__(
@@ -81,7 +92,7 @@ class WebServices:
         api_key: str,
         *,
         on_call: Callable[[CallReport], None] | None,
-        before_call: Callable[[str], Awaitable[None]] | None,
+        permit: Permit,
         timeouts: Timeouts,
     ):
         self._session = session
@@ -89,7 +100,7 @@ class WebServices:
         self._base_url = (settings.base_url or base_url(settings.site)).rstrip("/")
         self._api_key = api_key
         self._on_call = on_call
-        self._before_call = before_call
+        self._permit = permit
         self._export_timeout = ClientTimeout(
             total=timeouts.export, sock_connect=timeouts.connect, sock_read=timeouts.export_read
         )
@@ -126,18 +137,17 @@ class WebServices:
         self, service: str, fields: Fields, limits: ClientTimeout
     ) -> AsyncIterator[tuple[Call, ClientResponse]]:
         """Make a call; whatever it ends with is reported, and raised as the port knows it."""
-        if self._before_call is not None:
-            await self._before_call(service)
-        call = Call(service)
-        try:
-            async with self._posted(call, fields, limits) as response:
-                yield call, response
-        except MarketplaceError as error:
-            if call.code == _ABANDONED:
-                call.code = "bad_xml"
-            raise self.placed(error, service) from None
-        finally:
-            self._report(call.report())
+        async with self._permit(service):
+            call = Call(service)
+            try:
+                async with self._posted(call, fields, limits) as response:
+                    yield call, response
+            except MarketplaceError as error:
+                if call.code == _ABANDONED:
+                    call.code = "bad_xml"
+                raise self.placed(error, service) from None
+            finally:
+                self._report(call.report())
 
     @asynccontextmanager
     async def _posted(

@@ -1,6 +1,6 @@
 """ports.Marketplace for Spartoo: which service does what, and what is sent there."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,11 +16,13 @@ from adapters.spartoo.calls import (
     Call,
     CallReport,
     Fields,
+    Permit,
     Timeouts,
     WebServices,
     read,
     settle,
     settle_export,
+    unlimited,
 )
 from adapters.spartoo.codec import ExportReader, ItemForm, orders, returns
 from adapters.spartoo.element import ExportedElement
@@ -70,8 +72,8 @@ T = TypeVar("T", bound=ExportedElement)
 class SpartooMarketplace:
     """ports.Marketplace over the web services of one connection's account.
 
-    `before_call` is awaited with the service's name before each call; what it raises passes
-    through. `on_call` is told of each call that was made.
+    Each call is made inside `permit` of the service's name; what it raises passes through.
+    `on_call` is told of each call that was made.
     """
 
     order_service = EXPORT_ORDERS
@@ -83,7 +85,7 @@ class SpartooMarketplace:
         api_key: str,
         *,
         on_call: Callable[[CallReport], None] | None = None,
-        before_call: Callable[[str], Awaitable[None]] | None = None,
+        permit: Permit = unlimited,
         timeouts: Timeouts = _TIMEOUTS,
     ):
         zone = ZoneInfo(settings.timezone)
@@ -92,7 +94,7 @@ class SpartooMarketplace:
         self._returns = returns(zone)
         self._multi_package = settings.multi_package
         self._services = WebServices(
-            session, settings, api_key, on_call=on_call, before_call=before_call, timeouts=timeouts
+            session, settings, api_key, on_call=on_call, permit=permit, timeouts=timeouts
         )
 
     async def export_orders(self, since: datetime) -> AsyncGenerator[SpartooOrder]:

@@ -14,6 +14,7 @@ from tests.bench.marketplace import (
     Marketplace,
     running_marketplace,
 )
+from tests.fixtures.system import KEYS
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,5 +27,6 @@ def machine(postgres_server: str, rabbitmq_server: PrivateRabbitMQ | str) -> Non
 @pytest.fixture
 async def marketplace(tmp_path: Path) -> AsyncIterator[Marketplace]:
     """A marketplace with an account for the daemon, and one for bare posts."""
-    async with running_marketplace(tmp_path, (DAEMONS_ACCOUNT, BARE_ACCOUNT)) as marketplace:
+    keys = {name: KEYS[name] for name in (DAEMONS_ACCOUNT, BARE_ACCOUNT)}
+    async with running_marketplace(tmp_path, keys) as marketplace:
         yield marketplace

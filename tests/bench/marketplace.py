@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from tests.fixtures.checks import CHANGE_ORDER
 from tests.fixtures.daemon_process import environment
 from tests.fixtures.system import KEYS
 
+EXPORT = "xml_export_orders"
 VERIFIED, IN_PREPARATION, SHIPPED = 11, 2, 3
 DAEMONS_ACCOUNT, BARE_ACCOUNT = "auto", "other"
 
@@ -72,10 +73,10 @@ class Marketplace:
 
 @asynccontextmanager
 async def running_marketplace(
-    directory: Path, accounts: Iterable[str]
+    directory: Path, keys: Mapping[str, str]
 ) -> AsyncIterator[Marketplace]:
-    """A simulator with these accounts and no orders."""
-    given = [f"--account={name}={KEYS[name]}" for name in accounts]
+    """A simulator with accounts of these names and keys, and no orders."""
+    given = [f"--account={name}={key}" for name, key in keys.items()]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "daemon.cli", "simulator", "--port=0", "--rate=0", *given),
         stderr=asyncio.subprocess.PIPE,

@@ -12,14 +12,10 @@ from pathlib import Path
 
 import aiohttp
 
-from adapters.catalog.product import product_update
 from adapters.postgres.database import Database
-from adapters.spartoo.simulator import catalog_products
-from daemon.products import upsert_products
-from statemachine.model import CatalogId
 from tests.bench.exports import Exports
 from tests.bench.processes import Process, database_process
-from tests.bench.running import PATIENCE, running_daemon
+from tests.bench.running import PATIENCE, fill_catalogue, running_daemon
 from tests.fixtures.daemon_process import Daemon, environment
 from tests.fixtures.postgres import eventually
 
@@ -107,9 +103,7 @@ async def taker(exports: Exports, dsn: str, amqp_url: str, directory: Path) -> A
     exports.write(0)
     db = await Database.open(dsn)
     try:
-        products = [product_update(line) for line in catalog_products()]
-        async with db.transaction() as tx:
-            await upsert_products(tx, CatalogId("default"), products, datetime.now(UTC))
+        await fill_catalogue(db)
         server = await database_process(db)
         async with running_daemon(exports, dsn, amqp_url, directory) as daemon:
             found = Taker(daemon, Process(daemon.process.pid), db, server)

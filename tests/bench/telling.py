@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 from pamqp.commands import Basic
 
@@ -23,12 +24,13 @@ def command_message(command: str, order_id: str, **fields: Any) -> Message:
         "connection": "shop",
         "order_id": order_id,
     } | fields
-    return Message(
-        exchange="",
-        routing_key=COMMANDS,
-        properties=Basic.Properties(message_id=body["id"], delivery_mode=PERSISTENT),
-        body=json.dumps(body).encode(),
-    )
+    return _message(body)
+
+
+def sync_message() -> Message:
+    """Have the connection `shop` looked at now."""
+    body = {"command": "connection.sync", "id": uuid4().hex, "by": "bench", "connection": "shop"}
+    return _message(body)
 
 
 async def tell(amqp_url: str, commands: Sequence[tuple[str, Message]]) -> dict[str, float]:
@@ -44,3 +46,12 @@ async def tell(amqp_url: str, commands: Sequence[tuple[str, Message]]) -> dict[s
         assert not any(await publish_window(channel, [message for _, message in window]))
     await broker.close()
     return told
+
+
+def _message(body: dict[str, Any]) -> Message:
+    return Message(
+        exchange="",
+        routing_key=COMMANDS,
+        properties=Basic.Properties(message_id=body["id"], delivery_mode=PERSISTENT),
+        body=json.dumps(body).encode(),
+    )

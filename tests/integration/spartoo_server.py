@@ -69,8 +69,10 @@ class Spartoo:
     def client(
         self, timeouts: Timeouts = NORMAL, base_url: str | None = None, **settings: object
     ) -> SpartooMarketplace:
-        async def before_call(service: str) -> None:
+        @asynccontextmanager
+        async def permit(service: str) -> AsyncIterator[None]:
             self.before.append(service)
+            yield
 
         assert self.session is not None
         connection = ConnectionSettings.model_validate(
@@ -81,7 +83,7 @@ class Spartoo:
             connection,
             KEY,
             on_call=self.reports.append,
-            before_call=before_call,
+            permit=permit,
             timeouts=timeouts,
         )
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -188,17 +189,20 @@ class TestFailures:
                 await do_export(client)
             done.set()
 
-    async def test_what_before_call_raises_passes_through(self, spartoo: Spartoo) -> None:
+    async def test_what_permit_raises_passes_through(self, spartoo: Spartoo) -> None:
         class NoBudget(Exception):
             pass
 
-        async def refuse(service: str) -> None:
-            raise NoBudget(service)
+        @asynccontextmanager
+        async def refuse(service: str) -> AsyncIterator[None]:
+            if service:
+                raise NoBudget(service)
+            yield
 
         assert spartoo.session is not None
         connection = ConnectionSettings(id="shoes-fr", base_url=spartoo.base_url)
         client = SpartooMarketplace(
-            spartoo.session, connection, KEY, on_call=spartoo.reports.append, before_call=refuse
+            spartoo.session, connection, KEY, on_call=spartoo.reports.append, permit=refuse
         )
         with pytest.raises(NoBudget, match="xml_maj_orders"):
             await do_change(client)
