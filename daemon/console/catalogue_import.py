@@ -120,7 +120,7 @@ async def report(visit: Visit) -> web.Response:
     )
 
 
-@PAGES.get("/catalogue/imports/{id}/errors.txt")
+@PAGES.get("/catalogue/imports/{id}/errors.txt", head=False)
 async def errors(visit: Visit) -> web.StreamResponse:
     """Every unreadable line that is kept, to download."""
     found = await _known(visit)

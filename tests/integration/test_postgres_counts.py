@@ -139,7 +139,8 @@ async def test_orders_of_a_month_are_known_without_counting_them(db: Database, d
         await counts.fold(conn)
         assert await month_as_counted(db, now) == noted
         await conn.execute(
-            "update orders set purchased_at = purchased_at + interval '5 days' where order_id < '0200'"
+            "update orders set purchased_at = purchased_at + interval '5 days'"
+            " where order_id < '0200'"
         )
         await conn.execute("delete from orders where order_id between '0300' and '0310'")
     assert await month_as_counted(db, now) != noted
