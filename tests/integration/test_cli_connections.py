@@ -13,7 +13,9 @@ from adapters.spartoo.simulator.fault_kinds import AnsweredCode
 from statemachine.changes import EventType
 from statemachine.model import ConnectionId
 from tests.fixtures.cli import Cli
+from tests.fixtures.postgres import add_connection
 from tests.fixtures.system import KEYS
+from tests.unit.builders import settings
 
 ID = ConnectionId("shoes-fr")
 KEY = "0123456789ABCDEF"
@@ -64,6 +66,19 @@ async def test_add_keeps_the_settings_and_hides_the_key(
     shown = await cli("connections", "list")
     assert ID in shown.out
     assert KEY not in shown.out
+
+
+async def test_connections_are_listed_page_by_page(cli: Cli, db: Database) -> None:
+    for number in range(5):
+        await add_connection(db, settings(id=f"shop-{number}"))
+    first = await cli("connections", "list", "--limit", 3, "--json")
+    rest = await cli("connections", "list", "--cursor", first.json["next"], "--json")
+    ids = [entry["id"] for ran in (first, rest) for entry in ran.json["items"]]
+    assert ids == [f"shop-{number}" for number in range(5)]
+    assert rest.json["next"] is None
+    assert first.json["next"] in (await cli("connections", "list", "--limit", 3)).out
+    assert "shop-4" in (await cli("connections", "list", "--text", "shop-4")).out
+    assert "begins with x" in (await cli("connections", "list", "--text", "x")).out
 
 
 async def test_the_key_comes_from_stdin_or_a_variable(
