@@ -227,7 +227,7 @@ def _starting(request: web.Request) -> web.Response:
 
 async def _told(request: web.Request, status: int, message: str) -> web.Response:
     """A page with one message, in the console's frame where it is somebody's who is logged in."""
-    visit = request.get(_VISIT)
+    visit: Visit | None = request.get(_VISIT)
     if visit is not None and not visit.by_htmx:
         values = _values(status, message)
         with suppress(PostgresError):

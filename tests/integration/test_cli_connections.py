@@ -43,8 +43,8 @@ async def test_add_keeps_the_settings_and_hides_the_key(
     cli: Cli, db: Database, key_file: Path
 ) -> None:
     ran = await cli(
-        *("connections", "add", ID, "--site", "de", "--api-key-file", key_file),
-        *("--set", "auto_accept=true", "--set", "poll_interval=90s"),
+        *("connections", "add", ID, "auto_accept=true", "--site", "de"),
+        *("--api-key-file", key_file, "--set", "poll_interval=90s"),
         *("--set", "shipping_services=DPD, UPS", "--set", "price_threshold=0.9"),
     )
     assert ran.status == 0
@@ -104,6 +104,9 @@ async def test_the_key_comes_from_stdin_or_a_variable(
         (["--set", "quite_unlike_any=3"], "known are id, marketplace"),
         (["--set", "id=other"], "keeps its id"),
         (["--set", KEY], "write KEY=VALUE"),
+        (["auto_accept", "true"], "write auto_accept=VALUE"),
+        (["auto_accept=true", "--set", "auto_accept=false"], "auto_accept: given more than once"),
+        (["price_threshold=3"], "price_threshold = '3': must be at most 2"),
         (["--set", f"api_key={KEY}"], "--api-key-file"),
         (["--set", "default_shipping_service=Postman"], "must be one of shipping_services"),
         (["--site", "zz"], "'zz' is not one of: fr, uk"),
@@ -146,7 +149,7 @@ async def test_set_changes_what_is_given_and_empties_to_the_default(
     before = await stored(db)
     ran = await cli("connections", "set", ID, "auto_accept=yes", "catalog=shoes", "--json")
     assert ran.json["catalog"] == "shoes"
-    await cli("connections", "set", ID, "catalog=")
+    await cli("connections", "set", ID, "--set", "catalog=")
     after = await stored(db)
     assert after.settings == before.settings.model_copy(update={"auto_accept": True})
     wrong = await cli("connections", "set", ID, "auto_accept=no", "price_threshold=zero")

@@ -119,9 +119,9 @@ group by c.id
 async def month_as_counted(db: Database, now: datetime) -> dict[str, int]:
     """What the plan says of the month of `now`, which must be what counting finds."""
     async with db.connection() as conn:
-        found = {name: n for name, _, n in await orders.placed_in_month(conn, now) if n}
-        assert found == dict(await conn.fetch(BY_HAND, now))
-    return dict(found)
+        found = {str(name): n for name, _, n in await orders.placed_in_month(conn, now) if n}
+        assert found == {row[0]: row[1] for row in await conn.fetch(BY_HAND, now)}
+    return found
 
 
 async def add_zones(db: Database) -> None:
