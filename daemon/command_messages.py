@@ -23,9 +23,12 @@ from pydantic_core import PydanticKnownError
 from adapters.catalog.product import product_update
 from adapters.ports import Label
 from daemon.labels import label_base64, label_link
+from daemon.wrong_values import problem
+from statemachine.acceptance import AUTOMATIC
 from statemachine.connection import Slug
 from statemachine.facts import Parcel, Refused
 from statemachine.model import ProductUpdate, ShippedItem
+from statemachine.step import MARKETPLACE
 
 MAX_BYTES = 1024 * 1024
 
@@ -77,6 +80,24 @@ Reason = Annotated[
 ]
 
 
+OWN_NAMES = (AUTOMATIC, MARKETPLACE)
+
+
+def _not_ours(value: str) -> str:
+    """History must tell what a person asked for from what the daemon did by itself."""
+    if value.lower() in OWN_NAMES:
+        raise ValueError(f"must name who asks; {' and '.join(OWN_NAMES)} are the daemon's own")
+    return value
+
+
+_OWN = "|".join("".join(f"[{c}{c.upper()}]" for c in name) for name in OWN_NAMES)
+By = Annotated[
+    Text,
+    AfterValidator(_not_ours),
+    _written(rf"^(?!\s*({_OWN})\s*$)[^\x00]*[^\s\x00][^\x00]*$"),
+]
+
+
 def _is_written(value: Any) -> Any:
     """A number is no day, nor is one in quotes: it would count as seconds since 1970."""
     if value is None or isinstance(value, date) or (isinstance(value, str) and "-" in value[1:]):
@@ -120,7 +141,7 @@ class Command(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     id: Text
-    by: Text = "unknown"
+    by: By = "unknown"
 
 
 class OrderCommand(Command):
@@ -374,16 +395,20 @@ def explain(
 
     `names` are other names that fields are given under.
     """
-    known = names or {}
     parts = []
-    for problem in error.errors(include_url=False, include_input=False):
-        if problem["type"].startswith("union_tag"):
-            allowed = str(problem.get("ctx", {}).get("expected_tags", ""))
+    for details in error.errors(include_url=False, include_input=False):
+        if details["type"].startswith("union_tag"):
+            allowed = str(details.get("ctx", {}).get("expected_tags", ""))
             return f"command: missing or unknown; known are {allowed}"
-        where = ".".join(known.get(str(part), str(part)) for part in problem["loc"][inside:])
-        said = problem["msg"].removeprefix("Value error, ")
-        parts.append(f"{where}: {said}" if where else said)
+        where = _place(details["loc"][inside:], names or {})
+        parts.append(f"{where}: {problem(details)}" if where else problem(details))
     return "; ".join(parts)
+
+
+def _place(loc: Sequence[str | int], names: Mapping[str, str]) -> str:
+    """The field as a person writes it: parcels[0].items[1].line."""
+    parts = [f"[{p}]" if isinstance(p, int) else f".{names.get(p, p)}" for p in loc]
+    return "".join(parts).removeprefix(".")
 
 
 def reply_body(

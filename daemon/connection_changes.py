@@ -13,9 +13,10 @@ from adapters.postgres.connections import Connection
 from adapters.postgres.database import Tx
 from adapters.registry import UnknownMarketplace, check_known
 from daemon.commands import switch
-from daemon.settings_sources import Given, SettingsError, problem, unknown_setting
+from daemon.settings_sources import Given, SettingsError, unknown_setting
 from daemon.transactions import in_transaction
 from daemon.wiring import Parts
+from daemon.wrong_values import problem
 from statemachine.connection import ConnectionSettings
 from statemachine.model import ConnectionId
 

@@ -57,28 +57,27 @@ class Health:
         }
 
 
-async def every_health(conn: Conn) -> list[Health]:
-    """Every connection, by id."""
-    return await _healths(conn, await connections.list_all(conn))
-
-
 async def health_page(
     conn: Conn, *, text: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> Page[Health]:
     """Connections by id, those whose id begins with `text`. Raises BadCursor."""
     found = await connections.page(conn, text=text, limit=limit, cursor=cursor)
     ids = [connection.id for connection in found.items]
-    return Page(await _healths(conn, found.items, *ids), found.next_cursor)
+    return Page(await _healths(conn, found.items, ids), found.next_cursor)
 
 
 async def health_of(conn: Conn, connection: ConnectionId) -> Health:
     """One connection. Raises UnknownConnection."""
     found = await connections.get(conn, connection)
-    return (await _healths(conn, [found], connection))[0]
+    return (await _healths(conn, [found], [connection]))[0]
 
 
-async def _healths(conn: Conn, found: Sequence[Connection], *ids: ConnectionId) -> list[Health]:
-    """How these stand; without ids the looks and budgets of all are read."""
+async def _healths(
+    conn: Conn, found: Sequence[Connection], ids: Sequence[ConnectionId]
+) -> list[Health]:
+    """How these, of these ids, stand."""
+    if not ids:
+        return []
     looked: dict[ConnectionId, list[LookState]] = {}
     for state in await looks.state(conn, *ids):
         looked.setdefault(state.connection, []).append(state)

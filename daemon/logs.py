@@ -104,6 +104,12 @@ def _renderer(log_format: str, stream: TextIO) -> Processor:
     )
 
 
+def _no_unreadable_request(record: logging.LogRecord) -> bool:
+    """A client's fault is told to the client; its words, and how often it errs, are not logged."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or kind.__module__ != "aiohttp.http_exceptions"
+
+
 def configure_logging(
     log_format: Literal["console", "json"] | None = None,
     log_level: str = "info",
@@ -129,6 +135,7 @@ def configure_logging(
         logging.getLogger(name).setLevel(max(level, logging.INFO))
     for name, least in _REPEATING.items():
         logging.getLogger(name).setLevel(max(level, least))
+    logging.getLogger("aiohttp.server").addFilter(_no_unreadable_request)
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

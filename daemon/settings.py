@@ -34,10 +34,10 @@ from daemon.settings_sources import (
     from_credentials,
     from_document,
     from_environment,
-    problem,
     read_document,
     unknown_setting,
 )
+from daemon.wrong_values import problem
 
 __all__ = [
     "PREFIX",

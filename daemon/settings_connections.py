@@ -9,9 +9,9 @@ from daemon.settings_sources import (
     Given,
     SettingsError,
     credential,
-    problem,
     unknown_setting,
 )
+from daemon.wrong_values import problem
 from statemachine.connection import ConnectionSettings
 
 _API_KEY = ("api_key", "api_key_file", "api_key_env")

@@ -12,10 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import ErrorDetails
-
 from daemon.logs import mask
-from statemachine.connection import CURRENCY, SLUG
 
 PREFIX = "SPARTOO_SYNC_"
 
@@ -147,18 +144,3 @@ def unknown_setting(key: str, known: Iterable[str], like: str) -> str:
     variable = like.startswith(PREFIX)
     meant = PREFIX + close[0].upper().replace(".", "__") if variable else close[0]
     return f"unknown setting; did you mean {meant}?"
-
-
-_PATTERNS = {
-    SLUG: "must be letters, digits and hyphens, at most 63, the first no hyphen",
-    CURRENCY: "must be three capital letters, like EUR",
-}
-
-
-def problem(details: ErrorDetails) -> str:
-    """What pydantic found wrong, in our words."""
-    if details["type"] == "missing":
-        return "must be given"
-    pattern = details.get("ctx", {}).get("pattern", "")
-    message = _PATTERNS.get(pattern, details["msg"].removeprefix("Value error, "))
-    return message.replace("Input should be", "must be").replace("should", "must")

@@ -64,16 +64,21 @@ class Imports:
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
+        self._beginning = 0
 
     async def begin(
         self, database: Database, catalog: CatalogId, upload: Upload, asked_by: str
     ) -> UUID:
         """Read the file from now on; it is removed at the end. Raises TooManyImports."""
-        if len(self._running) >= _AT_ONCE:
+        if len(self._running) + self._beginning >= _AT_ONCE:
             raise TooManyImports
         import_id = uuid4()
-        async with database.transaction() as tx:
-            await imports.begin(tx, import_id, catalog, upload.name, upload.size, asked_by)
+        self._beginning += 1
+        try:
+            async with database.transaction() as tx:
+                await imports.begin(tx, import_id, catalog, upload.name, upload.size, asked_by)
+        finally:
+            self._beginning -= 1
         work = _read(database, import_id, catalog, upload)
         task = asyncio.create_task(work, name=f"import {import_id}")
         self._running.add(task)

@@ -142,7 +142,7 @@ class ConnectionSettings(BaseModel):
     sync_level: SyncLevel = Field(
         SyncLevel.ORDERS_AND_STOCK,
         title="Order Synchronization Level",
-        description="stock_only: orders are recorded and move stock; they are never accepted,"
+        description="Stock only: orders are recorded and move stock; they are never accepted,"
         " shipped or cancelled by us, and no order event leaves",
     )
     auto_accept: bool = Field(

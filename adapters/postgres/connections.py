@@ -1,5 +1,6 @@
 """Connections: their settings, their sealed API keys, whether they are active or suspended."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,19 @@ async def list_all(conn: "Conn") -> list[Connection]:
     return [_connection(row) for row in await conn.fetch(_SQL["read"], None)]
 
 
+async def settings_of(
+    conn: "Conn", ids: Iterable[ConnectionId]
+) -> dict[ConnectionId, ConnectionSettings]:
+    """The settings of those of the connections that exist."""
+    found = map(_connection, await conn.fetch(_SQL["read"], sorted(set(ids))))
+    return {connection.id: connection.settings for connection in found}
+
+
+async def names(conn: "Conn", limit: int) -> dict[ConnectionId, bool]:
+    """The first so many connections by id, and whether each is active."""
+    return {row["id"]: row["active"] for row in await conn.fetch(_SQL["names"], limit)}
+
+
 async def page(
     conn: "Conn", *, text: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> Page[Connection]:
@@ -66,7 +80,7 @@ async def page(
 
 async def get(conn: "Conn", connection: ConnectionId) -> Connection:
     """One connection. Raises UnknownConnection."""
-    return _known(connection, await conn.fetchrow(_SQL["read"], connection))
+    return _known(connection, await conn.fetchrow(_SQL["read"], [connection]))
 
 
 async def lock(tx: "Tx", connection: ConnectionId) -> Connection:

@@ -1,9 +1,9 @@
 """Catalogue files that were uploaded: how far each is, and its unreadable lines."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from adapters.postgres.queries import load
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 _SQL = load("imports")
 _KEPT_FOR = timedelta(days=30)
-_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,15 @@ class Import:
     @property
     def runs(self) -> bool:
         return self.finished_at is None and not self.stopped
+
+
+class BadLine(NamedTuple):
+    """One line that could not be read; `text` is how it begins."""
+
+    id: int
+    line: int
+    message: str
+    text: str
 
 
 async def begin(
@@ -82,16 +90,6 @@ async def recent(conn: "Conn", limit: int) -> list[Import]:
     return [Import(**row) for row in await conn.fetch(_SQL["recent"], limit)]
 
 
-async def errors(
-    conn: "Conn", import_id: UUID, limit: int | None = None
-) -> AsyncIterator[tuple[int, str, str]]:
-    """The unreadable lines in their order, read page by page."""
-    after, left = 0, limit
-    while left is None or left > 0:
-        size = _PAGE if left is None else min(left, _PAGE)
-        rows = await conn.fetch(_SQL["errors"], import_id, after, size)
-        for row in rows:
-            yield row["line"], row["message"], row["text"]
-        if len(rows) < size:
-            return
-        after, left = rows[-1]["id"], None if left is None else left - size
+async def errors(conn: "Conn", import_id: UUID, after: int = 0, limit: int = 1000) -> list[BadLine]:
+    """Unreadable lines in their order, those behind the id `after`."""
+    return [BadLine(*row) for row in await conn.fetch(_SQL["errors"], import_id, after, limit)]

@@ -71,6 +71,13 @@ def query(text: str, connection: ConnectionId | None) -> str:
     return f"({either}) & {_quoted(mark(connection))}" if connection else either
 
 
+def found_whole(text: str) -> str:
+    """The last word typed, where it is too short to find words that begin so; else ""."""
+    whole = fold(text)
+    last = "" if "@" in whole else "".join(_split(whole)[-1:])
+    return last if len(last) < PREFIX_LENGTH else ""
+
+
 def name_query(text: str) -> str:
     """A tsquery on a product's name: all the words, the last begun."""
     return _begun(_split(text.casefold().replace("\0", "")))

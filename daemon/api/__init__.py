@@ -17,6 +17,7 @@ def api_app(readiness: Readiness) -> web.Application:
     """The application to be mounted at /api/v1."""
     app = web.Application(middlewares=[problems, access])
     app[READINESS] = readiness
+    app[events.STREAMS] = events.Streams()
     app.on_response_prepare.append(_keep_private)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.serve)

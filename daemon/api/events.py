@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from adapters.ports import LoggedEvent
 from adapters.postgres.errors import PostgresError
 from adapters.rabbitmq.envelope import attributes
 from daemon.api.filters import Wanted
+from daemon.api.problems import problem
 from daemon.api.routes import Answer, Asked, Routes
 from daemon.api.shapes import EventDocument, list_of
 from daemon.event_log import GAP_SECONDS, PATIENCE, LogReader, position_now
@@ -23,12 +25,25 @@ log = structlog.get_logger(__name__)
 
 routes = Routes()
 
+MOST_STREAMS = 100  # open ones of one process
+
 _LAST = 2**63 - 1
 _WINDOW = 100  # events read and written at once
 _WAKE_SECONDS = 1.0
 _ALIVE_SECONDS = 15.0
 _WRITE_SECONDS = 30.0  # who takes longer to read is let go; it may come again and resume
+_RETRY_SECONDS = 30
 _STREAM = "text/event-stream"
+
+
+@dataclass(slots=True)
+class Streams:
+    """Those that are open now."""
+
+    open: int = 0
+
+
+STREAMS = web.AppKey("event streams", Streams)
 
 
 class EventsWanted(Wanted):
@@ -90,6 +105,22 @@ def _document(event: LoggedEvent) -> dict[str, Any]:
 )
 async def stream_events(asked: Asked, wanted: StreamWanted) -> web.StreamResponse:
     """Follow the event log as it grows; each event's id resumes it."""
+    streams = asked.request.config_dict[STREAMS]
+    if streams.open >= MOST_STREAMS:
+        return _too_many()
+    streams.open += 1
+    try:
+        return await _stream(asked, wanted)
+    finally:
+        streams.open -= 1
+
+
+def _too_many() -> web.Response:
+    said = f"{MOST_STREAMS} streams are open already; end one, or read GET /events page by page"
+    return problem(503, "too_many_streams", said, headers={"Retry-After": str(_RETRY_SECONDS)})
+
+
+async def _stream(asked: Asked, wanted: StreamWanted) -> web.StreamResponse:
     known = wanted.after if wanted.last_event_id is None else wanted.last_event_id
     position = await position_now(asked.parts.database) if known is None else known
     headers = {"Content-Type": _STREAM, "X-Accel-Buffering": "no"}

@@ -27,7 +27,7 @@ class OrdersWanted(OfConnection, PageWanted):
     q: Text | None = Field(
         None,
         description="Words of a customer's name, an order id, a reference or an e-mail address;"
-        " the last may be begun: three characters or more",
+        " the last may be begun, from three characters on; a shorter one is found whole",
     )
     since: Begin | None = Field(None, alias="from", description="Placed from then on")
     until: End | None = Field(
@@ -52,7 +52,7 @@ async def list_orders(asked: Asked, wanted: OrdersWanted) -> web.Response:
             limit=wanted.limit,
             cursor=wanted.cursor,
         )
-        settings = {c.id: c.settings for c in await connections.list_all(conn)}
+        settings = await connections.settings_of(conn, [order.connection for order in page.items])
     items = [
         order_document(order, settings[order.connection]) | {"problem": order.problem}
         for order in page.items

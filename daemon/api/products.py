@@ -28,7 +28,11 @@ class ProductsTold(CatalogUpsert):
 
 class ProductsWanted(PageWanted):
     catalog: Slug = Field("default", description="Of this catalogue")
-    q: Text | None = Field(None, description="Start of an id, a SKU, an EAN, or words of a name")
+    q: Text | None = Field(
+        None,
+        description="Start of an id, a SKU, an EAN, or words of a name; the last may be begun, from"
+        " three characters on",
+    )
 
 
 @routes.add("GET", "/products", ProductsWanted, {200: Answer("By id", list_of(ProductDocument))})

@@ -18,6 +18,7 @@ from daemon.wiring import database_url
 from statemachine.connection import ConnectionSettings
 
 _PATIENCE = 2.0  # seconds a person waits for a completion
+_MOST = 10_000
 
 
 def complete_connection(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -74,6 +75,6 @@ async def _stored_ids(settings: Settings) -> set[str]:
         database = await Database.open(dsn, max_size=1)
         try:
             async with database.connection() as conn:
-                return {connection.id for connection in await connections.list_all(conn)}
+                return set(await connections.names(conn, _MOST))
         finally:
             await database.close()

@@ -2,28 +2,42 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
 from daemon.settings_sources import Given, SettingsError
+from statemachine.connection import ConnectionSettings
 
 _LISTS = {"shipping_services"}
 
 
-def pairs(given: Sequence[str]) -> dict[str, str | list[str]]:
+def pairs(*given: Sequence[str] | None) -> dict[str, str | list[str]]:
     """KEY=VALUE … as changes to settings. Raises SettingsError."""
-    split = [text.partition("=") for text in given]
-    wrong = [place for place, (_, equals, _) in enumerate(split, 1) if not equals]
-    if wrong:  # not repeated: it may be an API key
-        raise SettingsError([f"setting {place} has no '=': write KEY=VALUE" for place in wrong])
+    split = [text.partition("=") for texts in given for text in texts or ()]
+    faults = [
+        _no_pair(place, text) for place, (text, equals, _) in enumerate(split, 1) if not equals
+    ]
     changes = {key.strip(): value.strip() for key, _, value in split}
+    if not faults and len(changes) < len(split):
+        times = Counter(key.strip() for key, _, _ in split)
+        faults = [f"{key}: given more than once" for key, n in times.items() if n > 1]
+    if faults:
+        raise SettingsError(faults)
     if "id" in changes:
         raise SettingsError(["id: a connection keeps its id; add another connection instead"])
     if "api_key" in changes:
         raise SettingsError(["api_key: give it by --api-key-file, --api-key-env or when asked"])
     return {key: _value(key, text) for key, text in changes.items()}
+
+
+def _no_pair(place: int, text: str) -> str:
+    """Only a setting's name is repeated: anything else may be an API key."""
+    if text in ConnectionSettings.model_fields:
+        return f"{text}: has no value; write {text}=VALUE, all in one word or in quotes"
+    return f"setting {place} has no '=': write KEY=VALUE"
 
 
 def _value(key: str, text: str) -> str | list[str]:

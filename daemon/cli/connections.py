@@ -35,6 +35,23 @@ command(group, "test")(test_connection)
 NewId = Annotated[
     str, typer.Argument(metavar="CONNECTION", help="Its id: letters, digits, hyphens.")
 ]
+Pairs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE…",
+        help="Settings, like auto_accept=true; an empty value is the default.",
+        autocompletion=complete_setting,
+    ),
+]
+MorePairs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="The same, as an option; may be repeated.",
+        autocompletion=complete_setting,
+    ),
+]
 KeyFile = Annotated[
     Path | None, typer.Option("--api-key-file", metavar="FILE", help="File that holds the API key.")
 ]
@@ -48,24 +65,18 @@ KeyVariable = Annotated[
 async def add(
     invocation: Invocation,
     connection: NewId,
+    given: Pairs = None,
+    *,
     site: Annotated[str, typer.Option(help="Country site: fr, de, es, it, uk …")],
     key_file: KeyFile = None,
     key_variable: KeyVariable = None,
-    given: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="A setting, like auto_accept=true; may be repeated.",
-            autocompletion=complete_setting,
-        ),
-    ] = None,
+    more: MorePairs = None,
 ) -> None:
-    """Add a connection; it looks at nothing before it is activated (or --set active=true).
+    """Add a connection; it looks at nothing before it is activated (or with active=true).
 
     Without --api-key-file or --api-key-env the key is asked for, and not shown while typed.
     """
-    settings = read_settings({"id": connection, "site": site} | pairs(given or []))
+    settings = read_settings({"id": connection, "site": site} | pairs(given, more))
     invocation.settings()
     key = ask_api_key(key_file, key_variable, ask=True)
     async with invocation.parts() as parts:
@@ -77,23 +88,17 @@ async def add(
 async def change(
     invocation: Invocation,
     connection: ConnectionName,
-    given: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="KEY=VALUE…",
-            help="Settings; an empty value is the default again.",
-            autocompletion=complete_setting,
-        ),
-    ] = None,
+    given: Pairs = None,
+    *,
     key_file: KeyFile = None,
     key_variable: KeyVariable = None,
-    *,
+    more: MorePairs = None,
     ask: Annotated[
         bool, typer.Option("--api-key", help="Ask for a new API key, not shown while typed.")
     ] = False,
 ) -> None:
     """Change a connection's settings or API key; a new key ends a suspension."""
-    changes = pairs(given or [])
+    changes = pairs(given, more)
     key = ask_api_key(key_file, key_variable, ask=ask)
     if not changes and key is None:
         raise SettingsError(["nothing to change: give KEY=VALUE, --api-key-file or --api-key-env"])

@@ -10,10 +10,11 @@ from rich.text import Text
 from adapters.postgres import connections
 from adapters.postgres import orders as order_store
 from adapters.postgres.paging import Page
+from adapters.postgres.words import found_whole
 from daemon.cli.asking import known_connection
 from daemon.cli.command import Invocation
 from daemon.cli.connection_names import OfConnection
-from daemon.cli.output import cell, plain, show, table
+from daemon.cli.output import cell, note, plain, show, table
 from daemon.cli.times import From, To
 from statemachine.events import order_document
 from statemachine.model import ConnectionId, Order, OrderState
@@ -45,7 +46,7 @@ async def list_orders(
         str | None,
         typer.Option(
             help="Words of a customer's name, an order id, a reference or an e-mail address; "
-            "the last may be begun: three characters or more."
+            "the last may be begun, from three characters on."
         ),
     ] = None,
     since: From = None,
@@ -68,13 +69,15 @@ async def list_orders(
             limit=limit,
             cursor=cursor,
         )
-        settings = {c.id: c.settings for c in await connections.list_all(conn)}
+        settings = await connections.settings_of(conn, [order.connection for order in page.items])
     documents = [
         order_document(order, settings[order.connection]) | {"problem": order.problem}
         for order in page.items
     ]
     document = {"items": documents, "next": page.next_cursor}
     show(document, as_json=invocation.as_json, render=lambda: _render(page))
+    if short := found_whole(text or ""):
+        note(f"{short!r} was looked for as a whole word: begin one with three letters or more")
 
 
 def _render(page: Page[Order]) -> Iterator[RenderableType]:

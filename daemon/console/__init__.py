@@ -33,16 +33,29 @@ from daemon.console import (
 from daemon.console.catalogue_import import register_imports
 from daemon.console.guard import CONSOLE, Console, guarded
 from daemon.console.rendering import Renderer
-from daemon.console.visit import Complaint, Pages, Visit
+from daemon.console.visit import Complaint, Pages, Route, Visit
 from daemon.console.what_if import register_what_if
 
 _OTHERS = Pages()
 
 
-@_OTHERS.get("/{path:.*}")
-async def missing(_: Visit) -> web.Response:
-    """Whatever is no page. Raises Complaint."""
+@_OTHERS.rest("/{path:.*}")
+async def missing(visit: Visit) -> web.Response:
+    """Whatever is no page, or not asked for so. Raises Complaint, HTTPMethodNotAllowed."""
+    method, allowed = visit.request.method, await _allowed(visit.request)
+    if method != "GET" and allowed:
+        said = f"This address takes {' and '.join(allowed)}, not {method}. Nothing was changed."
+        raise web.HTTPMethodNotAllowed(method, allowed, text=said)
     raise Complaint(404, "There is no such page.")
+
+
+async def _allowed(request: web.Request) -> list[str]:
+    """The methods this address does take."""
+    found: set[str] = set()
+    for resource in request.app.router.resources():
+        _, methods = await resource.resolve(request)
+        found |= methods - {"*"}
+    return sorted(found)
 
 
 GROUPS = (
@@ -69,9 +82,12 @@ def register_console(app: web.Application) -> None:
     """Add every page, and the files they load, to the daemon's application."""
     files = static_files.load()
     app[CONSOLE] = Console(Renderer(files, [group.entry for group in GROUPS if group.entry]))
-    app.router.add_get("/static/{name}", static_files.serving(files))
+    no_such_file = guarded(Route("GET", "/static/{name}", missing, public=True))
+    app.router.add_get("/static/{name}", static_files.serving(files, no_such_file))
     register_imports(app)
     register_what_if(app)
     for group in GROUPS:
         for route in group.routes:
-            app.router.add_route(route.method, route.path, guarded(route))
+            resource = app.router.add_resource(route.path)
+            for method in (route.method, *(("HEAD",) if route.head else ())):
+                resource.add_route(method, guarded(route))

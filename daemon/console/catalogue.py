@@ -6,6 +6,7 @@ from pydantic import TypeAdapter, ValidationError
 from adapters.postgres import catalog as store
 from adapters.postgres import imports, stock_pushes
 from adapters.postgres.database import Conn
+from adapters.postgres.words import found_whole
 from daemon.console.addresses import listed, named, place
 from daemon.console.visit import Complaint, Entry, Pages, Visit
 from statemachine.connection import Slug
@@ -35,6 +36,7 @@ async def grid(visit: Visit) -> web.Response:
         catalog=catalog,
         names=sorted({*names, catalog}),
         text=text,
+        short=found_whole(text),
         imports=recent,
         page_of=page_of,
         first=listed("/catalogue", kept) if cursor else None,

@@ -112,7 +112,7 @@ async def report(visit: Visit) -> web.Response:
     """How far an import is, and unreadable lines; htmx asks for the part that moves."""
     found = await _known(visit)
     async with visit.connection() as conn:
-        lines = [line async for line in store.errors(conn, found.id, _SHOWN_ERRORS)]
+        lines = await store.errors(conn, found.id, limit=_SHOWN_ERRORS)
     if visit.by_htmx:
         return visit.fragment("catalogue/import_progress.html", found=found, lines=lines)
     return await visit.page(
@@ -120,7 +120,7 @@ async def report(visit: Visit) -> web.Response:
     )
 
 
-@PAGES.get("/catalogue/imports/{id}/errors.txt")
+@PAGES.get("/catalogue/imports/{id}/errors.txt", head=False)
 async def errors(visit: Visit) -> web.StreamResponse:
     """Every unreadable line that is kept, to download."""
     found = await _known(visit)
@@ -136,10 +136,14 @@ async def errors(visit: Visit) -> web.StreamResponse:
 
 
 async def _report(visit: Visit, found: Import) -> AsyncIterator[str]:
+    """Page by page: who reads slowly keeps no connection to the database meanwhile."""
     yield f"{found.file}: {found.products} products kept, {found.bad_lines} lines not read\n"
-    async with visit.connection() as conn:
-        async for line, message, text in store.errors(conn, found.id):
-            yield f"line {line}: {message}: {text}\n"
+    after: int | None = 0
+    while after is not None:
+        async with visit.connection() as conn:
+            lines = await store.errors(conn, found.id, after)
+        yield "".join(f"line {bad.line}: {bad.message}: {bad.text}\n" for bad in lines)
+        after = lines[-1].id if lines else None
     if found.bad_lines > MOST_ERRORS:
         yield f"and {found.bad_lines - MOST_ERRORS} more\n"
 

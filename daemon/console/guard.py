@@ -1,7 +1,8 @@
 """What stands before every page: the parts, the host, the session, CSRF, errors and headers."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -9,7 +10,7 @@ from urllib.parse import quote
 
 import structlog
 from aiohttp import BodyPartReader, MultipartReader, web
-from multidict import MultiDict, MultiDictProxy
+from multidict import MultiDictProxy
 
 from adapters.postgres import console_sessions
 from adapters.postgres.errors import PostgresError
@@ -28,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "X-CSRF-Token"
+TOO_LARGE = "What was sent is too large: a form has at most 1 MiB. Nothing was changed."
 NO_DATABASE = "The database does not answer. Wait a moment, then try again."
 
 HEADERS = {
@@ -53,6 +55,18 @@ class Console:
 
 
 CONSOLE = web.AppKey("console", Console)
+_VISIT = web.RequestKey("visit", Visit)  # once its session is known
+_LOGGED_OUT, _TOO_LARGE = 401, 413
+_HEADINGS = {
+    200: "One moment",
+    400: "Not understood",
+    401: "Logged out",
+    403: "Refused",
+    404: "Not found",
+    413: "Too large",
+    500: "Failed",
+    503: "One moment",
+}
 
 
 def guarded(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -73,20 +87,28 @@ async def _answer(route: Route, request: web.Request) -> web.StreamResponse:
     try:
         return await _admit(route, request)
     except Complaint as complaint:
-        return _message(request, complaint.status, complaint.message)
+        return await _told(request, complaint.status, complaint.message)
     except BadCursor as error:
-        return _message(request, 400, str(error))
+        return await _told(request, 400, str(error))
     except PostgresError as error:
         log.warning("page without database", page=route.path, error=str(error))
         return _message(request, 503, NO_DATABASE)
     except web.HTTPException as error:
-        return _message(request, error.status, error.text or error.reason)
+        return await _of_http(request, error)
     except ConnectionError:
         raise  # the browser went away
     except Exception as error:  # noqa: BLE001 - a page that fails must not take others with it
         name = type(error).__name__
         log.error("page failed", page=route.path, error=name, at=_where(error))  # noqa: TRY400 - the error's words may name a customer
-        return _message(request, 500, "This page failed; the daemon's log says why.")
+        return await _told(request, 500, "This page failed; the daemon's log says why.")
+
+
+async def _of_http(request: web.Request, error: web.HTTPException) -> web.Response:
+    said = TOO_LARGE if error.status == _TOO_LARGE else error.text or error.reason
+    response = await _told(request, error.status, said)
+    if "Allow" in error.headers:
+        response.headers["Allow"] = error.headers["Allow"]
+    return response
 
 
 def _where(error: Exception) -> list[str]:
@@ -148,7 +170,7 @@ def _to_login(request: web.Request) -> web.Response:
     if request.headers.get("HX-Request") == "true":
         return web.Response(status=401, headers={"HX-Redirect": "/login"})
     streams = "text/event-stream" in request.headers.get("Accept", "")
-    if request.method == "GET" and not streams:
+    if request.method in {"GET", "HEAD"} and not streams:
         target = quote(request.path_qs, safe="")
         return web.Response(status=303, headers={"Location": f"/login?next={target}"})
     raise Complaint(401, "You are logged out. Nothing was changed: log in, then do it again.")
@@ -158,20 +180,21 @@ async def _visit(
     route: Route, request: web.Request, parts: Parts, session: Session, *, logged_in: bool
 ) -> Visit:
     renderer = request.app[CONSOLE].renderer
-    form: MultiDictProxy[Any] = MultiDictProxy(MultiDict())
-    upload: MultipartReader | BodyPartReader | None = None
-    if route.method == "POST":
-        given = request.headers.get(CSRF_HEADER)
-        if route.upload:
-            upload, given = await _upload(request, given)
-        else:
-            form = await _form(request)
-            given = given or str(form.get(CSRF_FIELD, ""))
-        if not session.expects(given or ""):
-            raise Complaint(
-                403, "This page is too old to be sent. Nothing was changed: reload it, then again."
-            )
-    return Visit(request, parts, renderer, session, logged_in, form, upload)
+    request[_VISIT] = visit = Visit(request, parts, renderer, session, logged_in)
+    if route.method != "POST":
+        return visit
+    given = request.headers.get(CSRF_HEADER)
+    if route.upload:
+        upload, given = await _upload(request, given)
+        visit = replace(visit, upload=upload)
+    else:
+        visit = replace(visit, form=await _form(request))
+        given = given or str(visit.form.get(CSRF_FIELD, ""))
+    if not session.expects(given or ""):
+        raise Complaint(
+            403, "This page is too old to be sent. Nothing was changed: reload it, then again."
+        )
+    return visit
 
 
 async def _form(request: web.Request) -> MultiDictProxy[Any]:
@@ -202,6 +225,16 @@ def _starting(request: web.Request) -> web.Response:
     return response
 
 
+async def _told(request: web.Request, status: int, message: str) -> web.Response:
+    """A page with one message, in the console's frame where it is somebody's who is logged in."""
+    visit: Visit | None = request.get(_VISIT)
+    if visit is not None and not visit.by_htmx:
+        values = _values(status, message)
+        with suppress(PostgresError):
+            return await visit.page("message.html", status=status, **values)
+    return _message(request, status, message)
+
+
 def _message(
     request: web.Request, status: int, message: str, *, reload: int | None = None
 ) -> web.Response:
@@ -209,6 +242,12 @@ def _message(
     template = "message.html"
     if request.headers.get("HX-Request") == "true":
         template = "message_part.html"
-    values = {"status": status, "message": message, "reload": reload, "title": "Spartoo order sync"}
+    values = _values(status, message) | {"reload": reload, "visit": request.get(_VISIT)}
     text = request.app[CONSOLE].renderer.render(template, request.path, values)
     return web.Response(text=text, status=status, content_type="text/html")
+
+
+def _values(status: int, message: str) -> dict[str, Any]:
+    """What the page of a message shows."""
+    heading = _HEADINGS.get(status, "Not done")
+    return {"title": heading, "message": message, "to_login": status == 401, "reload": None}  # noqa: PLR2004 - HTTP's

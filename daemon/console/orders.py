@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from adapters.postgres import connections
 from adapters.postgres import orders as order_store
+from adapters.postgres.words import found_whole
+from daemon.console.connection_choice import connection_choice
 from daemon.console.order_filters import Filters
 from daemon.console.visit import Entry, Pages, Visit
 from daemon.reasons import in_words
@@ -45,11 +46,12 @@ async def grid(visit: Visit) -> web.Response:
             limit=PAGE_SIZE,
             cursor=visit.text("cursor") or None,
         )
-        known = await connections.list_all(conn)
+        known = await connection_choice(conn)
     values: dict[str, Any] = {
         "filters": filters,
         "orders": page.items,
         "connections": known,
+        "short": found_whole(filters.text),
         "states": list(OrderState),
         "reasons": reasons,
         "order_path": order_path,

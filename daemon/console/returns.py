@@ -6,11 +6,12 @@ from uuid import uuid4
 from aiohttp import BodyPartReader, MultipartReader, web
 from pydantic import ValidationError
 
-from adapters.postgres import actions, connections
+from adapters.postgres import actions
 from adapters.postgres import returns as store
 from adapters.spartoo.label import LARGEST_LABEL
-from daemon.command_messages import ReturnLabel
+from daemon.command_messages import ReturnLabel, explain
 from daemon.console.addresses import listed, named, place
+from daemon.console.connection_choice import connection_choice
 from daemon.console.visit import BY, Complaint, Entry, Pages, Visit
 from statemachine.model import ConnectionId, Return, ReturnId, ReturnState
 from statemachine.returns import TRANSITIONS, ReturnTrigger
@@ -35,7 +36,7 @@ async def grid(visit: Visit) -> web.Response:
             attention=True if filters["attention"] else None,
             cursor=visit.text("cursor") or None,
         )
-        known = await connections.list_all(conn)
+        known = await connection_choice(conn)
     kept = {name: value for name, value in filters.items() if value}
     return await visit.page(
         "returns/grid.html",
@@ -44,7 +45,7 @@ async def grid(visit: Visit) -> web.Response:
         filters=filters,
         filtered=bool(kept),
         states=[_ALL, *((state, state) for state in ReturnState)],
-        connections=[_ALL, *((connection.id, connection.id) for connection in known)],
+        connections=known,
         first=listed("/returns", kept) if visit.text("cursor") else None,
         next=listed("/returns", {**kept, "cursor": page.next_cursor}) if page.next_cursor else None,
     )
@@ -109,8 +110,7 @@ async def label(visit: Visit) -> web.Response:
             label_file=None if pdf is None else b64encode(pdf).decode(),
         )
     except ValidationError as error:
-        why = error.errors()[0]["msg"].removeprefix("Value error, ")
-        return visit.go(page_of(returned), f"Nothing was changed: {why}.", kind="bad")
+        return visit.go(page_of(returned), f"Nothing was changed: {explain(error)}.", kind="bad")
     reply = await visit.parts.desk.carry_out(command)
     if reply.error:
         return visit.go(page_of(returned), reply.error.partition(": ")[2], kind="bad")

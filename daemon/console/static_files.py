@@ -38,14 +38,15 @@ def load() -> dict[str, StaticFile]:
 
 def serving(
     static: Mapping[str, StaticFile],
-) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """The handler of `/static/{name}`; a name of another release is not there."""
+    missing: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The handler of `/static/{name}`; `missing` answers for a name of another release."""
     by_name = {file.hashed_name: file for file in static.values()}
 
-    async def serve(request: web.Request) -> web.Response:
+    async def serve(request: web.Request) -> web.StreamResponse:
         file = by_name.get(request.match_info["name"])
         if file is None:
-            raise web.HTTPNotFound
+            return await missing(request)
         return web.Response(
             body=file.body,
             content_type=file.content_type,

@@ -34,7 +34,7 @@ class _Known:
     changed_at: datetime | None = None
 
 
-@PAGES.get("/stream")
+@PAGES.get("/stream", head=False)
 async def stream(visit: Visit) -> web.StreamResponse:
     """Server-sent events until the daemon stops, the browser leaves, or its time is over."""
     console = visit.request.app[CONSOLE]

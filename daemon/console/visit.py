@@ -43,13 +43,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A page; `public` ones need no login, `upload` ones read their body themselves."""
+    """A page; `public` ones need no login, `upload` ones read their body themselves.
+
+    `head`: its headers may be asked for alone. A page that is written piece by piece has none.
+    """
 
     method: str
     path: str
     handler: Handler
     public: bool = False
     upload: bool = False
+    head: bool = False
 
 
 @dataclass(slots=True)
@@ -59,9 +63,15 @@ class Pages:
     entry: Entry | None = None
     routes: list[Route] = field(default_factory=list)
 
-    def get(self, path: str, *, public: bool = False) -> Callable[[Handler], Handler]:
+    def get(
+        self, path: str, *, public: bool = False, head: bool = True
+    ) -> Callable[[Handler], Handler]:
         """Register a page."""
-        return self._route("GET", path, public=public)
+        return self._route("GET", path, public=public, head=head)
+
+    def rest(self, path: str) -> Callable[[Handler], Handler]:
+        """Register what is answered however the address is asked."""
+        return self._route("*", path)
 
     def post(
         self, path: str, *, public: bool = False, upload: bool = False

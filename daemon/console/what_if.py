@@ -10,12 +10,16 @@ from pydantic import ValidationError
 
 from adapters.postgres import connections
 from adapters.postgres.connections import Connection
+from adapters.postgres.database import Conn
+from adapters.postgres.errors import UnknownConnection
 from daemon.console.addresses import place
 from daemon.console.charts import Chart, Pair, pairs_chart
+from daemon.console.connection_choice import Choice, connection_choice
 from daemon.console.visit import Complaint, Entry, Pages, Visit
 from daemon.readiness import READINESS
 from daemon.what_if import what_if
 from statemachine.connection import PriceAttribute
+from statemachine.model import ConnectionId
 from statemachine.what_if import NOTES, Supposed, WhatIf
 
 PAGES = Pages(Entry("What if", "/what-if"))
@@ -34,26 +38,22 @@ def register_what_if(app: web.Application) -> None:
 @PAGES.get("/what-if")
 async def show(visit: Visit) -> web.Response:
     """The form and, once something is supposed, the answer."""
-    async with visit.connection() as conn:
-        known = await connections.list_all(conn)
     given = {name: visit.text(name) for name in _FIELDS}
-    connection = next((c for c in known if c.id == given["connection"]), None)
-    if given["connection"] and connection is None:
-        raise Complaint(404, f"There is no connection {given['connection'][:80]}.")
+    async with visit.connection() as conn:
+        known = await connection_choice(conn)
+        connection = await _connection(conn, given["connection"], known)
     errors: dict[str, str] = {}
     found = None
-    if connection is None:
-        given["connection"] = known[0].id if known else ""
-    elif any(given[name] for name in _FIELDS[3:]):
+    if given["connection"] and connection and any(given[name] for name in _FIELDS[3:]):
         found = await _answer(visit, connection, given, errors)
-    settings = connection.settings if connection else known[0].settings if known else None
+    given["connection"] = connection.id if connection else ""
     today = visit.parts.clock().date()
     return await visit.page(
         "what_if/what_if.html",
         title="What if",
         status=422 if errors else 200,
-        connections=[c.id for c in known],
-        settings=settings,
+        connections=known,
+        settings=connection.settings if connection else None,
         given=given | {"since": given["since"] or (today - timedelta(days=_DAYS)).isoformat()},
         errors=errors,
         attributes=list(PriceAttribute),
@@ -62,6 +62,16 @@ async def show(visit: Visit) -> web.Response:
         notes=NOTES,
         place=place,
     )
+
+
+async def _connection(conn: Conn, name: str, known: Choice) -> Connection | None:
+    """The one that is named, else the first; None where there is none. Raises Complaint."""
+    if not name and not known.ids:
+        return None
+    try:
+        return await connections.get(conn, ConnectionId(name) if name else known.ids[0])
+    except UnknownConnection:
+        raise Complaint(404, f"There is no connection {name[:80]}.") from None
 
 
 async def _answer(

@@ -41,7 +41,7 @@ async def empty_database(dsn: str) -> AsyncIterator[Database]:
     database = await Database.open(dsn, max_size=4)
     try:
         async with database.connection() as conn:
-            if await connections.list_all(conn):
+            if await connections.names(conn, 1):
                 raise DemoFailed(
                     "the database holds connections already, nothing was changed; the demo needs"
                     " an empty one: unset SPARTOO_SYNC_DATABASE_URL, or name another"

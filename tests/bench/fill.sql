@@ -1,6 +1,6 @@
 -- connections: fifty of very different size, none active
 insert into connections (id, settings, active, added_at)
-select 'shop-' || to_char(n, 'FM00'), '{}', false, now() - interval '3 years'
+select 'shop-' || to_char(n, 'FM00'), '{"timezone": "Europe/Paris"}', false, now() - interval '3 years'
 from generate_series(0, 49) as n
 
 -- products

@@ -8,7 +8,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -124,6 +124,7 @@ async def cases(conn: Any) -> AsyncIterator[tuple[str, Any]]:
     yield "events.backlog", events.backlog(conn)
     yield "orders.counts", orders.counts(conn)
     yield "orders.oldest_pending", orders.oldest_pending(conn)
+    yield "orders.placed_in_month", orders.placed_in_month(conn, datetime.now(UTC))
     yield "returns.counts", returns.counts(conn)
     yield "quarantine.counts", quarantine.counts(conn)
     yield "catalog.age", catalog.age(conn)

@@ -83,7 +83,7 @@ async def test_a_setting_is_changed_and_who_comes_late_is_told(
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("alert")).to_contain_text("Nothing was changed")
     await expect(page.get_by_label("Price Attribute Threshold")).to_have_value("7")
-    await expect(page.locator(".wrong")).to_contain_text("less than or equal to 2")
+    await expect(page.locator(".wrong")).to_contain_text("at most 2")
     await page.get_by_label("Price Attribute Threshold").fill("0.9")
     await page.get_by_text("Looks and calls").click()
     await page.get_by_label("Time between fresh looks").fill("2m")

@@ -228,6 +228,23 @@ async def none_served() -> bool:
     return serving_tasks() == 0
 
 
+async def test_only_so_many_streams_are_open_at_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_events, "MOST_STREAMS", 2)
+    async with follow(api):
+        async with follow(api):
+            refused = await api.get("/events/stream")
+            assert refused.refusal == (503, "too_many_streams")
+            assert int(refused.headers["Retry-After"]) > 0
+
+        async def room() -> bool:
+            async with api.session.get(f"{api.url}{PREFIX}/events/stream") as response:
+                return response.status == 200
+
+        await eventually(room)
+
+
 async def test_a_client_that_goes_leaves_nothing_behind(api: Api) -> None:
     async with follow(api) as follower:
         assert serving_tasks() == 1

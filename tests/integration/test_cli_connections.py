@@ -13,7 +13,9 @@ from adapters.spartoo.simulator.fault_kinds import AnsweredCode
 from statemachine.changes import EventType
 from statemachine.model import ConnectionId
 from tests.fixtures.cli import Cli
+from tests.fixtures.postgres import add_connection
 from tests.fixtures.system import KEYS
+from tests.unit.builders import settings
 
 ID = ConnectionId("shoes-fr")
 KEY = "0123456789ABCDEF"
@@ -41,8 +43,8 @@ async def test_add_keeps_the_settings_and_hides_the_key(
     cli: Cli, db: Database, key_file: Path
 ) -> None:
     ran = await cli(
-        *("connections", "add", ID, "--site", "de", "--api-key-file", key_file),
-        *("--set", "auto_accept=true", "--set", "poll_interval=90s"),
+        *("connections", "add", ID, "auto_accept=true", "--site", "de"),
+        *("--api-key-file", key_file, "--set", "poll_interval=90s"),
         *("--set", "shipping_services=DPD, UPS", "--set", "price_threshold=0.9"),
     )
     assert ran.status == 0
@@ -64,6 +66,19 @@ async def test_add_keeps_the_settings_and_hides_the_key(
     shown = await cli("connections", "list")
     assert ID in shown.out
     assert KEY not in shown.out
+
+
+async def test_connections_are_listed_page_by_page(cli: Cli, db: Database) -> None:
+    for number in range(5):
+        await add_connection(db, settings(id=f"shop-{number}"))
+    first = await cli("connections", "list", "--limit", 3, "--json")
+    rest = await cli("connections", "list", "--cursor", first.json["next"], "--json")
+    ids = [entry["id"] for ran in (first, rest) for entry in ran.json["items"]]
+    assert ids == [f"shop-{number}" for number in range(5)]
+    assert rest.json["next"] is None
+    assert first.json["next"] in (await cli("connections", "list", "--limit", 3)).out
+    assert "shop-4" in (await cli("connections", "list", "--text", "shop-4")).out
+    assert "begins with x" in (await cli("connections", "list", "--text", "x")).out
 
 
 async def test_the_key_comes_from_stdin_or_a_variable(
@@ -89,6 +104,9 @@ async def test_the_key_comes_from_stdin_or_a_variable(
         (["--set", "quite_unlike_any=3"], "known are id, marketplace"),
         (["--set", "id=other"], "keeps its id"),
         (["--set", KEY], "write KEY=VALUE"),
+        (["auto_accept", "true"], "write auto_accept=VALUE"),
+        (["auto_accept=true", "--set", "auto_accept=false"], "auto_accept: given more than once"),
+        (["price_threshold=3"], "price_threshold = '3': must be at most 2"),
         (["--set", f"api_key={KEY}"], "--api-key-file"),
         (["--set", "default_shipping_service=Postman"], "must be one of shipping_services"),
         (["--site", "zz"], "'zz' is not one of: fr, uk"),
@@ -131,7 +149,7 @@ async def test_set_changes_what_is_given_and_empties_to_the_default(
     before = await stored(db)
     ran = await cli("connections", "set", ID, "auto_accept=yes", "catalog=shoes", "--json")
     assert ran.json["catalog"] == "shoes"
-    await cli("connections", "set", ID, "catalog=")
+    await cli("connections", "set", ID, "--set", "catalog=")
     after = await stored(db)
     assert after.settings == before.settings.model_copy(update={"auto_accept": True})
     wrong = await cli("connections", "set", ID, "auto_accept=no", "price_threshold=zero")

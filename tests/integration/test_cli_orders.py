@@ -86,6 +86,7 @@ async def test_list_filters_and_pages(cli: Cli, two_connections: Database) -> No
     assert "AAAA000000000003" in page.out
     assert "more: --cursor " in page.out
     assert "no orders" in (await cli("orders", "list", "--state", "lost")).out
+    assert "'q' was looked for as a whole word" in (await cli("orders", "list", "--text", "q")).err
     unknown = await cli("orders", "list", "--connection", "nobody", "--json")
     assert unknown.error["code"] == "unknown_connection"
     bad = await cli("orders", "list", "--cursor", "x", "--json")

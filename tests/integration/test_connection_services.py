@@ -21,7 +21,7 @@ from daemon.connection_changes import (
     read_settings,
 )
 from daemon.connection_check import check_connection, check_key
-from daemon.connection_health import every_health, health_of
+from daemon.connection_health import health_of, health_page
 from daemon.metrics import Metrics
 from daemon.plan import ConnectionUsage, plan_usage
 from daemon.settings import Plan, Settings
@@ -157,7 +157,7 @@ async def test_health_shows_looks_budget_and_why_it_rests(parts: Parts, db: Data
         await looks.finish(tx, fresh, due_at=None, error="no answer in time")
         await connections.suspend(tx, ID, "bad_key", "-2", datetime.now(UTC))
     async with db.connection() as conn:
-        first, second = await every_health(conn)
+        first, second = (await health_page(conn)).items
         assert await health_of(conn, ID) == first
     assert first.calls_left == {"xml_export_orders": 6}
     assert first.failed_look is not None

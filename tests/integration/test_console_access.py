@@ -215,3 +215,62 @@ async def test_a_page_that_fails_tells_the_log_where_and_nobody_who(
     assert record["page"] == "/orders"
     assert any(at.startswith("rows.py:") for at in record["at"])
     assert "Ada" not in str(logged)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/no-such-page", 404),
+        ("POST", "/no-such-page", 404),
+        ("OPTIONS", "/no-such-page", 404),
+        ("POST", "/plan", 405),
+        ("OPTIONS", "/plan", 405),
+        ("DELETE", "/healthz", 405),
+        ("HEAD", "/stream", 405),
+        ("GET", "/logout", 404),
+        ("GET", "/static/console.0123456789ab.css", 404),
+        ("GET", "/orders/shoes-fr/missing", 404),
+        ("GET", "/orders?cursor=nonsense", 400),
+        ("GET", "/%00", 404),
+    ],
+)
+async def test_every_refusal_is_a_page_with_a_way_back(
+    visitor: Visitor, method: str, path: str, status: int
+) -> None:
+    async with visitor.http.request(method, visitor.url + path) as response:
+        text = await response.text()
+    assert (response.status, response.content_type) == (status, "text/html")
+    assert response.headers["Content-Security-Policy"]
+    assert ("Allow" in response.headers) == (status == 405)
+    if method != "HEAD":
+        assert '<nav class="main"' in text
+        assert 'class="count pending' in text
+        assert 'href="/">To the orders' in text
+
+
+async def test_a_form_that_is_refused_keeps_the_navigation(visitor: Visitor) -> None:
+    for form, status in (({"csrf": "forged"}, 403), ({"order": BytesIO(b"x" * 2**20)}, 413)):
+        response, text = await visitor.post("/orders/bulk", form)
+        assert response.status == status
+        assert "Nothing was changed" in text
+        assert '<nav class="main"' in text
+
+
+async def test_a_page_s_headers_may_be_asked_for_alone(visitor: Visitor) -> None:
+    for path in ("/", "/orders", "/login", HERE):
+        async with visitor.http.head(visitor.url + path) as response:
+            assert response.status in {200, 303}
+            assert await response.read() == b""
+
+
+async def test_strangers_see_refusals_without_the_console(stranger: Visitor) -> None:
+    for method, path, status in (
+        ("POST", "/no-such-page", 401),
+        ("OPTIONS", "/plan", 401),
+        ("GET", "/static/none.css", 404),
+    ):
+        async with stranger.http.request(method, stranger.url + path) as response:
+            text = await response.text()
+        assert response.status == status
+        assert "<nav" not in text
+        assert not response.cookies

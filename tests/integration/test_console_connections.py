@@ -8,10 +8,13 @@ from adapters.postgres import budget, connections, looks
 from adapters.postgres.connections import Connection
 from adapters.postgres.database import Database
 from adapters.spartoo.simulator import Simulator
+from daemon.console import connection_choice
 from statemachine.connection import ConnectionSettings
 from statemachine.model import ConnectionId
 from tests.fixtures.merchant import Merchant, Page, no_script
+from tests.fixtures.postgres import add_connection
 from tests.fixtures.system import KEYS
+from tests.unit.builders import settings
 
 ID = ConnectionId("shoes-fr")
 KEY = "0123456789ABCDEF"
@@ -103,10 +106,10 @@ async def test_settings_are_changed_and_a_box_unticked(merchant: Merchant, db: D
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("price_threshold", "7", "must be less than or equal to 2"),
+        ("price_threshold", "7", "must be at most 2"),
         ("price_threshold", "NaN", "must be"),
         ("poll_interval", "soon", "a number of seconds"),
-        ("sync_from", "tomorrow", "must be a valid date"),
+        ("sync_from", "tomorrow", "must be a day, like 2026-11-20"),
         ("sync_level", "half", "must be"),
         ("site", "zz", "is not one of: fr"),
         ("currency", "euro", "must be three capital letters"),
@@ -115,7 +118,7 @@ async def test_settings_are_changed_and_a_box_unticked(merchant: Merchant, db: D
         ("default_shipping_service", "Pigeon", "one of shipping_services"),
         ("shipping_aliases", "Poste Colissimo", "must be one a line"),
         ("shipping_aliases", "Poste = Pigeon", "one of shipping_services"),
-        ("max_calls_per_hour", "0", "must be greater than or equal to 1"),
+        ("max_calls_per_hour", "0", "must be at least 1"),
         ("catalog", "a b", "must be letters, digits and hyphens"),
     ],
 )
@@ -270,6 +273,23 @@ async def test_many_connections_are_paged_and_found_by_name(
     assert len(found.find("//tbody/tr")) == 10
     assert "No name begins with" in (await merchant.get("/connections?q=other")).said
     assert (await merchant.get("/connections?cursor=x")).status == 400
+
+
+async def test_where_there_are_many_connections_one_is_named_by_typing(
+    merchant: Merchant, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_choice, "MOST_LISTED", 3)
+    for number in range(3):
+        await add_connection(db, settings(id=f"shop-{number}"))
+    for path in ("/orders", "/returns", "/what-if"):
+        page = await merchant.get(f"{path}?connection=shop-2")
+        assert "shop-2" in page.find("//select[@name='connection']/option[@selected]/text()")
+    await add_connection(db, settings(id="shop-3"))
+    for path in ("/orders", "/returns", "/what-if"):
+        page = await merchant.get(f"{path}?connection=shop-3")
+        assert "shop-3" in page.find("//input[@name='connection']/@value")
+        assert not page.find("//select[@name='connection']")
+    assert (await merchant.get("/what-if?connection=none")).status == 404
 
 
 async def test_script_in_every_field_is_text(merchant: Merchant, db: Database) -> None:

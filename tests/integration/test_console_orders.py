@@ -57,6 +57,15 @@ async def test_search_finds_and_leaves_no_name_in_the_address(
     assert ORDER_ID not in text
 
 
+async def test_a_search_too_short_for_beginnings_says_so(db: Database, visitor: Visitor) -> None:
+    await keep(db, "LI", customer=Customer(first_name="Li", last_name="Lin"))
+    for text, hit in (("li", True), ("l", False), ("lin", True), ("lix", False)):
+        response, _ = await visitor.post("/orders", {"text": text})
+        _, page = await visitor.get(response.headers["Location"])
+        assert ('data-key="shoes-fr/LI"' in page) is hit
+        assert (f"“{text}” is looked for as a whole word" in page) is (len(text) < 3)
+
+
 async def test_pages_follow_each_other_with_their_filters(db: Database, visitor: Visitor) -> None:
     names = [f"NUM{number:02d}" for number in range(60)]
     await keep(db, *names)

@@ -10,19 +10,36 @@ from daemon.command_messages import OrderDecision, UnreadableCommand, read_comma
 
 ACCEPT = {"id": "1", "command": "order.accept", "connection": "fr", "order_id": "A"}
 STOCK = {"id": "1", "command": "stock.set", "product_id": "10001", "stock": 1}
+SHIP = {"id": "1", "command": "order.ship", "connection": "fr", "order_id": "A"}
+PARCEL = {"tracking_number": "T1", "items": [{"line": 1, "quantity": 1}]}
 HALF = "\ud800"  # json.dumps writes it as an escape, as any sender may
 
 
 @pytest.mark.parametrize(
     ("fields", "told_id", "message"),
     [
-        ({**ACCEPT, "id": HALF}, None, "id: Input should be a valid string"),
+        ({**ACCEPT, "id": HALF}, None, "id: must be text that UTF-8 can hold"),
         ({"id": HALF, "command": "nonsense"}, None, "command: missing or unknown"),
-        ({**ACCEPT, "order_id": HALF}, "1", "order_id: Input should be a valid string"),
+        ({**ACCEPT, "order_id": HALF}, "1", "order_id: must be text that UTF-8 can hold"),
         ({**ACCEPT, "id": "a\0b"}, "a\0b", "id: must be text without NUL"),
         ({**ACCEPT, "reason": "\0"}, "1", "reason: must be text without NUL"),
-        ({**STOCK, "catalog": "c" * 64}, "1", "catalog: String should match pattern"),
-        ({**STOCK, "catalog": "winter/fr"}, "1", "catalog: String should match pattern"),
+        ({**ACCEPT, "order_id": 7}, "1", "order_id: must be text"),
+        (
+            {**SHIP, "parcels": [{**PARCEL, "items": []}]},
+            "1",
+            "parcels[0].items: must not be empty",
+        ),
+        (
+            {**SHIP, "parcels": [PARCEL, {}]},
+            "1",
+            "parcels[1].tracking_number: must be given; parcels",
+        ),
+        ({**STOCK, "stock": -1}, "1", "stock: must be at least 0"),
+        ({**STOCK, "stock": "1"}, "1", "stock: must be a whole number"),
+        ({**ACCEPT, "by": "automatic"}, "1", "by: must name who asks"),
+        ({**ACCEPT, "by": " Marketplace "}, "1", "by: must name who asks"),
+        ({**STOCK, "catalog": "c" * 64}, "1", "catalog: must be letters, digits and hyphens"),
+        ({**STOCK, "catalog": "winter/fr"}, "1", "catalog: must be letters, digits and hyphens"),
     ],
 )
 def test_text_that_can_be_neither_kept_nor_sent_is_refused(
@@ -36,7 +53,20 @@ def test_text_that_can_be_neither_kept_nor_sent_is_refused(
     assert reply["id"] == told_id
 
 
-@pytest.mark.parametrize("text", ["a\0b", "\0", " ", "", " a b ", "é", "x" * 255, " " + "x" * 255])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a\0b", "\0", " ", "", " a b ", "é", "x" * 255, " " + "x" * 255),
+        *(
+            "automatic",
+            "marketplace",
+            " AUTOmatic ",
+            "Marketplace",
+            "automatically",
+            "cli:automatic",
+        ),
+    ],
+)
 def test_the_schema_takes_the_text_that_is_taken(text: str) -> None:
     taken = True
     try:

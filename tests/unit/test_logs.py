@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import structlog
+from aiohttp.http_exceptions import BadStatusLine, LineTooLong
 
 from daemon.logs import configure_logging, mask
 
@@ -143,6 +144,18 @@ def test_values_of_every_kind_become_json() -> None:
     assert record["at"] == "2026-11-20T00:00:00+00:00"
     assert record["pair"] == [1, "é"]
     assert record["none"] is record["api_key"] is None
+
+
+def test_requests_that_are_no_http_are_no_errors_of_ours() -> None:
+    stream = io.StringIO()
+    configure_logging("json", "info", stream)
+    server = logging.getLogger("aiohttp.server")
+    for error in (LineTooLong(b"/orders?q=Ada", 8190), BadStatusLine("Ada"), ValueError("ours")):
+        server.error("Error handling request", exc_info=error)
+    server.error("something else")
+    ours, other = logged(stream)
+    assert "ours" in str(ours)
+    assert other["event"] == "something else"
 
 
 def test_warnings_join_the_logs() -> None:

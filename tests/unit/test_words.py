@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgres.words import fold, name_query, order_words, query
+from adapters.postgres.words import fold, found_whole, name_query, order_words, query
 from statemachine.model import ConnectionId, Customer, OrderId
 from tests.unit.builders import Story, product
 
@@ -60,6 +60,22 @@ def test_the_last_word_of_a_query_may_be_a_beginning(
     text: str, connection: ConnectionId | None, wanted: str
 ) -> None:
     assert query(text, connection) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("Li", "li"),
+        ("zoe d", "d"),
+        ("zoe dup", ""),
+        ("a@", ""),
+        ("", ""),
+        ("!!!", ""),
+        ("li wei", ""),
+    ],
+)
+def test_a_word_too_short_to_be_a_beginning_is_named(text: str, whole: str) -> None:
+    assert found_whole(text) == whole
 
 
 def test_a_products_name_is_found_by_the_beginnings_of_its_words() -> None:

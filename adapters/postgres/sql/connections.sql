@@ -1,11 +1,17 @@
 -- name: read
--- All connections, or one.
+-- All connections, or these.
 select
     id, settings, active, version, added_at, suspended_at, suspended_reason, suspended_message,
     api_key is not null as has_key
 from connections
-where $1::text is null or id = $1
+where $1::text[] is null or id = any ($1)
 order by id
+
+-- name: names
+-- By id, whether each is active.
+select id, active from connections
+order by id
+limit $1
 
 -- name: page
 -- By id, those whose id begins so.

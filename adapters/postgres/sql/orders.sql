@@ -260,21 +260,57 @@ where state = 'pending_manual'
 group by connection
 
 -- name: placed_in_month
--- Per connection, how many orders were placed in this month of its zone: from the index alone.
-select c.id as connection, c.active, o.orders
-from connections as c
+-- Per connection, how many orders were placed in this month of its zone: whole UTC days by their
+-- counts and the notes since, the hours at both ends from the index alone.
+with months as materialized (
+    select
+        c.id, c.active, month.since, ends.until, days.first_day, days.end_day,
+        to_char(days.first_day at time zone 'UTC', 'YYYY-MM-DD') as first_counted,
+        to_char(days.end_day at time zone 'UTC', 'YYYY-MM-DD') as end_counted
+    from connections as c
+    cross join lateral (
+        select date_trunc('month', $1::timestamptz, c.settings ->> 'timezone') as since
+    ) as month
+    cross join lateral (
+        select
+            date_trunc(
+                'month', month.since + interval '32 days', c.settings ->> 'timezone'
+            ) as until
+    ) as ends
+    cross join lateral (
+        select
+            date_trunc('day', month.since + interval '24 hours -1 microseconds', 'UTC') as first_day,
+            date_trunc('day', ends.until, 'UTC') as end_day
+    ) as days
+), noted as (
+    select n.connection, sum(n.change) as orders
+    from state_count_changes as n
+    join months as m on m.id = n.connection
+    where n.kind = 'orders_placed' and n.state >= m.first_counted and n.state < m.end_counted
+    group by n.connection
+)
+select
+    m.id as connection, m.active,
+    (coalesce(counted.orders, 0) + coalesce(noted.orders, 0) + edges.orders)::bigint as orders
+from months as m
 cross join lateral (
-    select date_trunc('month', $1::timestamptz, c.settings ->> 'timezone') as since
-) as month
-cross join lateral (
-    select count(*) as orders from orders
+    select sum(records) as orders from state_counts
     where
-        connection = c.id and purchased_at >= month.since
-        and purchased_at < date_trunc(
-            'month', month.since + interval '32 days', c.settings ->> 'timezone'
-        )
-) as o
-order by c.id
+        kind = 'orders_placed' and connection = m.id
+        and state >= m.first_counted and state < m.end_counted
+) as counted
+cross join lateral (
+    select
+        (
+            select count(*) from orders
+            where connection = m.id and purchased_at >= m.since and purchased_at < m.first_day
+        ) + (
+            select count(*) from orders
+            where connection = m.id and purchased_at >= m.end_day and purchased_at < m.until
+        ) as orders
+) as edges
+left join noted on noted.connection = m.id
+order by m.id
 
 -- name: waiting
 -- How many orders wait for a person, and how many have a problem; counted up to a limit.

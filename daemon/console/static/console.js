@@ -122,7 +122,9 @@
   window.consoleUi = { times, toast, refresh };
   document.addEventListener("visibilitychange", () => (document.hidden ? leave() : listen()));
   window.addEventListener("pagehide", leave);
-  document.querySelector("nav.main a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  for (const here of document.querySelectorAll("nav a[aria-current]")) {
+    here.scrollIntoView({ block: "nearest", inline: "center" });
+  }
   times(document);
   setInterval(() => times(document), 30000);
   listen();
