@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal, Self
 
 import orjson
@@ -365,6 +365,8 @@ def decode_json(body: bytes) -> Any:
         return json.loads(body, parse_float=Decimal)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    except InvalidOperation as error:
+        raise ValueError("a number beyond all bounds") from error
 
 
 def explain(
