@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 import orjson
@@ -23,6 +23,7 @@ from pydantic_core import PydanticKnownError
 from adapters.catalog.product import product_update
 from adapters.ports import Label
 from daemon.labels import label_base64, label_link
+from daemon.numbers import exact_number
 from statemachine.connection import Slug
 from statemachine.facts import Parcel, Refused
 from statemachine.model import ProductUpdate, ShippedItem
@@ -362,11 +363,9 @@ def decode_json(body: bytes) -> Any:
     import json  # noqa: PLC0415 - the one decoder that reads numbers as Decimal
 
     try:
-        return json.loads(body, parse_float=Decimal)
+        return json.loads(body, parse_float=exact_number)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    except InvalidOperation as error:
-        raise ValueError("a number beyond all bounds") from error
 
 
 def explain(

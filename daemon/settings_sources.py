@@ -8,13 +8,13 @@ import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
 from daemon.logs import mask
+from daemon.numbers import exact_number
 from statemachine.connection import CURRENCY, SLUG
 
 PREFIX = "SPARTOO_SYNC_"
@@ -89,14 +89,11 @@ def show_value(value: Any) -> str:
 def read_document(path: Path) -> dict[str, Any]:
     """The TOML file, its decimals exact."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=exact_number)
     except OSError as error:
         raise SettingsError([f"settings file {path}: {error.strerror}"]) from error
     except ValueError as error:
         raise SettingsError([f"settings file {path}: not TOML in UTF-8: {error}"]) from error
-    except InvalidOperation as error:
-        why = "holds a number beyond all bounds"
-        raise SettingsError([f"settings file {path}: {why}"]) from error
     except RecursionError as error:
         raise SettingsError([f"settings file {path}: nested too deeply"]) from error
 

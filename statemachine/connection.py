@@ -222,6 +222,7 @@ class ConnectionSettings(BaseModel):
     max_calls_per_hour: int = Field(
         300,
         ge=1,
+        le=1_000_000,
         title="Calls per web service and hour",
         description="What Spartoo allows the account",
     )

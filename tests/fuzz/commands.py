@@ -23,7 +23,21 @@ from tests.fuzz.target import Target, check_text
 
 _LARGEST_FRAME = 128 * 1024  # RabbitMQ's own limit
 _PROPERTIES = 14
-_FIXED = {b"t": 1, b"b": 1, b"B": 1, b"s": 2, b"u": 2, b"I": 4, b"i": 4, b"l": 8, b"f": 4, b"d": 8, b"D": 5, b"T": 8, b"V": 0}
+_FIXED = {
+    b"t": 1,
+    b"b": 1,
+    b"B": 1,
+    b"s": 2,
+    b"u": 2,
+    b"I": 4,
+    b"i": 4,
+    b"l": 8,
+    b"f": 4,
+    b"d": 8,
+    b"D": 5,
+    b"T": 8,
+    b"V": 0,
+}
 _TEXTS = (b"S", b"x")
 _NESTED = (b"F", b"A")
 _TAGS = (*_FIXED, *_TEXTS, *_NESTED)
@@ -145,7 +159,14 @@ def seeds() -> Iterator[bytes]:
     for flags in range(14):
         yield b"\0" + (1 << (15 - flags)).to_bytes(2) + b"\x05hello" + bytes(8)
     for number, tag in enumerate(_TAGS):
-        yield b"\0\x20\0\x02\x01a" + bytes([number]) + b"\x09" * 12 + b"\x02CC" + bytes([number]) + b"\xff" * 12
+        yield (
+            b"\0\x20\0\x02\x01a"
+            + bytes([number])
+            + b"\x09" * 12
+            + b"\x02CC"
+            + bytes([number])
+            + b"\xff" * 12
+        )
     yield b"\0\xff\xfc" + b"\x03abc" * 40
 
 

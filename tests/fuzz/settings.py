@@ -7,7 +7,6 @@ separator. Promised: SettingsError (WrongSettings), each fault on one line; Refu
 import atexit
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -54,6 +53,7 @@ def _at_start(content: bytes) -> None:
         return
     shown_settings(settings)
     setting_origins(path, environ)
+    assert NOW - timedelta(days=settings.retention) <= NOW
     for connection in settings.connections:
         assert connection.api_key.get_secret_value().strip()
         _check_settings(connection.settings)
@@ -104,8 +104,9 @@ def _check_faults(error: SettingsError, secret: object = None) -> None:
 
 
 def _check_settings(settings: ConnectionSettings) -> None:
-    """They are kept, shown, and calculated with."""
-    assert ConnectionSettings.model_validate_json(settings.model_dump_json()) == settings
+    """They are kept as the database keeps them, shown, and calculated with."""
+    kept = orjson.loads(settings.model_dump_json())
+    assert ConnectionSettings.model_validate(kept) == settings
     settings_form.sections(settings_form.texts(settings), "spartoo")
     for value in dict(settings).values():
         _check_value(value)
@@ -120,9 +121,6 @@ def _check_value(value: Any) -> None:
     elif isinstance(value, tuple | Mapping):
         for one in (*value, *(value.values() if isinstance(value, Mapping) else ())):
             check_text(one)
-    elif isinstance(value, int):
-        with suppress(TypeError):
-            assert value < 2**63
 
 
 def seeds() -> Iterator[bytes]:
@@ -142,7 +140,7 @@ _ENVIRON = b"SPARTOO_SYNC_HTTP_PORT=0\nSPARTOO_SYNC_LOG_LEVEL=DEBUG\nSPARTOO_SYN
 _VARIABLES = (
     b"STATE_DIR=~nobody-here/x", b"HTTP_TOKEN_FILE=/nowhere", b"SECRET_KEY=\xe9", b"HTTP_PORT=" + b"9" * 5000,
     b"DATABASE_URL=postgresql://[::1", b"AMQP_URL=amqps://u:p@h:99999/", b"HTTP_HOST=0.0.0.0",
-    b"RETENTION=none", b"RETENTION=1e9", b"HTTP_SERVICE_PORT=80", b"HTTP_PORT=tcp://1.2.3.4:80", b"NONSENSE=1",
+    b"RETENTION=none", b"RETENTION=99999999999", b"RETENTION=1e9", b"HTTP_SERVICE_PORT=80", b"HTTP_PORT=tcp://1.2.3.4:80", b"NONSENSE=1",
     b"SECRET_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,x", b"LOG_FORMAT=json", b"CONFIG=x", b"HTTP_TLS_KEY=/x",
 )  # fmt: skip
 _CONNECTION = b'[[connections]]\nid = "shoes-fr"\nsite = "fr"\n'

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.ports import MarketplaceError, StockLevel, TransportFault, UnreadableOrder
-from adapters.spartoo.answer import read_answer, read_root
+from adapters.spartoo.answer import Answer, read_answer, read_root
 from adapters.spartoo.codec import ExportReader, returns
 from adapters.spartoo.element import LARGEST_ELEMENT, ExportedElement
 from adapters.spartoo.errors import code_label, error_for
@@ -23,7 +23,7 @@ from tests.unit import spartoo_exports as exports
 
 _LEVELS = [StockLevel("98", "98_38", 3), StockLevel("98", "98_39", 0), StockLevel("7", "7_1", 1)]
 
-Told = tuple[list[Any], str | None, object]  # items, the fault, the result code
+Told = tuple[list[Any], str | None, Answer | None]  # items, the fault, the result code
 
 
 def try_input(data: bytes) -> None:
@@ -77,7 +77,14 @@ def _slip(body: bytes, _: int) -> None:
             check_slip(decode_slip(text))
 
 
-_KINDS: tuple[Callable[[bytes, int], None], ...] = (_orders, _orders, _returns, _answer, _stock, _slip)
+_KINDS: tuple[Callable[[bytes, int], None], ...] = (
+    _orders,
+    _orders,
+    _returns,
+    _answer,
+    _stock,
+    _slip,
+)
 
 
 def _pieces(body: bytes, cut: int) -> Iterator[bytes]:
@@ -147,17 +154,40 @@ def seeds() -> Iterator[bytes]:
 
 def _seed_bodies() -> Iterator[tuple[int, str | bytes]]:
     order, export = exports.order, exports.export
-    yield 0, export(order("A1"), order("B2", "<!-- c -->"), order("C3", "<linked><order>1</order></linked>"))
+    yield (
+        0,
+        export(
+            order("A1"), order("B2", "<!-- c -->"), order("C3", "<linked><order>1</order></linked>")
+        ),
+    )
     yield 0, export(order("A1", FULL))
     yield 0, export(order("A1", "<shipping_name>Zoé &eacute;<![CDATA[ & ]]></shipping_name>"))
-    yield 0, export(order("A1", "<errors><error><id>-6</id><description>x</description></error></errors>"))
+    yield (
+        0,
+        export(
+            order("A1", "<errors><error><id>-6</id><description>x</description></error></errors>")
+        ),
+    )
     yield 0, export(order("A1")[:-20], order("B2"))
-    yield 0, export(order("A1").replace("64.90", "1e999999999"), order("B2").replace("64.90", "NaN"))
+    yield (
+        0,
+        export(order("A1").replace("64.90", "1e999999999"), order("B2").replace("64.90", "NaN")),
+    )
     yield 0, export(order("A1")).encode("utf-16")
-    yield 0, export(order("A1", "<shipping_name>Zoé</shipping_name>"), encoding="ISO-8859-2").encode("latin-1")
+    yield (
+        0,
+        export(order("A1", "<shipping_name>Zoé</shipping_name>"), encoding="ISO-8859-2").encode(
+            "latin-1"
+        ),
+    )
     yield 0, "<root><orders>" + "<order>" * 60
     yield 0, export(order("A1", "<a>" * 300 + "</a>" * 300))
-    yield 0, BOMB.replace("BODY", export(order("A1", "<shipping_name>&a;</shipping_name>")).partition("?>")[2])
+    yield (
+        0,
+        BOMB.replace(
+            "BODY", export(order("A1", "<shipping_name>&a;</shipping_name>")).partition("?>")[2]
+        ),
+    )
     yield 0, EXTERNAL.replace("BODY", "<root><orders>&x;</orders></root>")
     yield 0, "<html><body>down for maintenance</body></html>"
     yield 2, RETURNS
