@@ -29,6 +29,7 @@ from statemachine.names import canonical_name
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.ASCII)
 _DURATION_WANTED = 'a number of seconds, or like "90s", "15m", "24h"'
 _LONGEST_DURATION = timedelta(days=3650)  # added to any time of an order it is one still
+_FINEST_DURATION = timedelta(milliseconds=1)
 _UNIT = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -47,7 +48,8 @@ def parse_duration(value: Any) -> Any:
         found = timedelta.max
     if found > _LONGEST_DURATION:
         raise ValueError(f"at most {_LONGEST_DURATION.days}d")
-    return found
+    # finer ones would be written with an exponent, which is no duration
+    return timedelta(milliseconds=round(found / _FINEST_DURATION))
 
 
 def _format_duration(value: timedelta) -> float | int:

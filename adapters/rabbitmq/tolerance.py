@@ -21,7 +21,7 @@ class Verbatim(bytes):
 
 
 def accept_malformed_properties() -> None:
-    """Make pamqp, for the whole process, read what it can instead of failing, and write it again."""
+    """Make pamqp, for the whole process, read what it can and write it again as it came."""
     nested = _Nested()
     decode.METHODS |= {"shortstr": _text, "timestamp": _timestamp, "table": nested.table}
     decode.TABLE_MAPPING |= {

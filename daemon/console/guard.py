@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import structlog
 from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDict, MultiDictProxy
 
 from adapters.postgres import console_sessions
@@ -177,6 +178,8 @@ async def _visit(
 async def _form(request: web.Request) -> MultiDictProxy[Any]:
     try:
         return await request.post()
+    except HttpProcessingError as error:
+        raise Complaint(400, "The form could not be read: it is cut or broken.") from error
     except ValueError as error:
         raise Complaint(400, "The form could not be read: it is not text in UTF-8.") from error
 

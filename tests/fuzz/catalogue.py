@@ -83,8 +83,8 @@ def seeds() -> Iterator[bytes]:
 
 
 _CSV = (
-    b"id,sku,ean,name,stock,price_final_incl_tax,price_original_incl_tax,currency,as_of,attributes.color\n"
-    b'1,s,e,"Boot, red",5,64.99,79.99,EUR,2026-11-20T09:12:00+01:00,red\n2,,,,,"64,99",,,,\n',
+    (b"id,sku,ean,name,stock,price_final_incl_tax,price_original_incl_tax,currency,as_of,attributes.color\n"
+    b'1,s,e,"Boot, red",5,64.99,79.99,EUR,2026-11-20T09:12:00+01:00,red\n2,,,,,"64,99",,,,\n'),
     b"id;stock\n1;5\n2;-1\n3;1e9\n4;9999999999\n5;NaN\n",
     b"id\tname\n1\tZo\xe9\n2\t\x81\n3\ta\0b\n",
     b'id|name\n1|"open\n2|x\n',
@@ -94,9 +94,9 @@ _CSV = (
     b"id,as_of\n1,0001-01-01T00:00:00+14:00\n2,9999-12-31T23:59:59-14:00\n3,2026-W01-1\n4,20261120T10Z\n",
 )  # fmt: skip
 _JSON = (
-    b'{"id":"1","sku":"s","ean":"e","name":"n","stock":5,"price_final_incl_tax":64.99,'
+    (b'{"id":"1","sku":"s","ean":"e","name":"n","stock":5,"price_final_incl_tax":64.99,'
     b'"price_original_incl_tax":"79.99","currency":"EUR","attributes":{"color":"red","x":1.50},'
-    b'"as_of":"2026-11-20T09:12:00+01:00"}\n{"id":2}\n',
+    b'"as_of":"2026-11-20T09:12:00+01:00"}\n{"id":2}\n'),
     b'{"id":"1","price_final_incl_tax":999999999999.123456789012345678}',
     b'{"id":"1","price_final_incl_tax":1e9999999999999999999}',
     b'{"id":"1","price_final_incl_tax":1e-999999999}',
@@ -106,9 +106,9 @@ _JSON = (
     b"[" * 2000, b'{"id":"1","attributes":' + b'{"a":' * 900, b"null", b"1" * 5000, b'{"id":true}',
 )  # fmt: skip
 _XML = (
-    b"<catalog><product><id>1</id><stock>5</stock><price_final_incl_tax>64.99</price_final_incl_tax>"
+    (b"<catalog><product><id>1</id><stock>5</stock><price_final_incl_tax>64.99</price_final_incl_tax>"
     b"<currency>EUR</currency><attributes><color>red</color></attributes></product>"
-    b"<product><id>2</id><id>3</id></product><other/></catalog>",
+    b"<product><id>2</id><id>3</id></product><other/></catalog>"),
     b'<!DOCTYPE c [<!ENTITY b "bb"><!ENTITY a "&b;&b;&b;">]><catalog><product><id>&a;</id></product></catalog>',
     b'<!DOCTYPE c [<!ENTITY x SYSTEM "file:///etc/hostname">]><catalog><product><id>&x;</id></product></catalog>',
     b'<c:catalog xmlns:c="urn:x"><c:product><c:id>1</c:id></c:product></c:catalog>',
@@ -117,4 +117,4 @@ _XML = (
     b"<catalog><product><id>1</id><name>&nope;</name></product></catalog>",
 )  # fmt: skip
 
-TARGET = Target("catalogue", try_input, seeds, share=20)
+TARGET = Target("catalogue", try_input, seeds, share=100, longest=6000)

@@ -158,7 +158,7 @@ def seeds() -> Iterator[bytes]:
         yield b"\x02" + body
     for flags in range(14):
         yield b"\0" + (1 << (15 - flags)).to_bytes(2) + b"\x05hello" + bytes(8)
-    for number, tag in enumerate(_TAGS):
+    for number, _tag in enumerate(_TAGS):
         yield (
             b"\0\x20\0\x02\x01a"
             + bytes([number])
@@ -195,4 +195,4 @@ _BODIES = (
     b"[]", b"null", b"", b"\xff\xfe{\0}\0", b'{"id":null}', b'{"command":[],"id":"1"}',
 )  # fmt: skip
 
-TARGET = Target("commands", try_input, seeds, share=30)
+TARGET = Target("commands", try_input, seeds, share=300)

@@ -41,7 +41,7 @@ from statemachine.facts import (
 from statemachine.model import MarketplaceOrder, OrderId, ProductId, ShippedItem
 from tests.fuzz.spartoo_xml import FULL, check_order
 from tests.fuzz.target import Target, check_text
-from tests.unit.builders import NOW, SECOND, product
+from tests.unit.builders import SECOND, product
 from tests.unit.spartoo_exports import PARIS, order
 from tests.unit.test_core_properties import World
 
@@ -179,4 +179,4 @@ _LIVES = (
     bytes([9, 3, 2, 127, 4, 0, 5, 11, 3, 6, 12, 13, 0x1D, 0x2D, 3]),
 )
 
-TARGET = Target("core", try_input, seeds, share=10)
+TARGET = Target("core", try_input, seeds, share=150)

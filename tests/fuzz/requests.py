@@ -1,11 +1,13 @@
 """Requests to the daemon's real HTTP application, its database away: the API and the console.
 
-An input is a request: its first line, headers to the empty line, then the body; length, session
-and CSRF token are added. Promised: an answer that is no 500, and no error in the log.
+The first byte of an input names an address, which its first line follows; past the last address
+there is, that line is the request's own. Then come headers to the empty line, and the body; length,
+session and CSRF token are added. Promised: an answer that is no 500, and no error in the log.
 """
 
 import asyncio
 import atexit
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -14,8 +16,8 @@ from typing import Any
 
 import aiohttp
 import orjson
-import structlog
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from adapters.postgres.database import Database, _pool
 from adapters.postgres.wakeups import Wakeups
@@ -76,20 +78,20 @@ class _Daemon:
     def __init__(self) -> None:
         self.errors: list[str] = []
         self.loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(self.loop)
+        atexit.register(self._close)
         self._directory = tempfile.TemporaryDirectory(prefix="spartoo-sync-fuzz-")
         atexit.register(self._directory.cleanup)
         self._head = b""
         self._runner = self.loop.run_until_complete(self._start())
 
     async def _start(self) -> web.AppRunner:
-        structlog.configure(processors=[self._keep], cache_logger_on_first_use=False)
         settings, metrics = Settings(state_dir=Path(self._directory.name)), Metrics()
         cipher = ensure_secret_key(settings)
         pool = await _pool(_NOWHERE, "fuzz", 4)
-        database = Database("fuzz", pool, pool, Wakeups(_NOWHERE))
+        database = self._database = Database("fuzz", pool, pool, Wakeups(_NOWHERE))
         clock = Clock(database, utc_now())
-        accounts = Accounts(database, aiohttp.ClientSession(), cipher, metrics, clock)
+        self._session = aiohttp.ClientSession()
+        accounts = Accounts(database, self._session, cipher, metrics, clock)
         readiness = Readiness(settings, asyncio.Event())
         desk = CommandDesk(database, settings.plan, metrics, clock)
         readiness.parts = Parts(settings, database, clock, cipher, metrics, accounts, desk)
@@ -100,18 +102,25 @@ class _Daemon:
         await runner.setup()
         return runner
 
-    def _keep(self, _: Any, method: str, event: Any) -> Any:
-        if method in ("error", "exception", "critical"):
-            self.errors.append(str(event.get("at") or event))
-        raise structlog.DropEvent
+    def _close(self) -> None:
+        self.loop.run_until_complete(self._session.close())
+        self.loop.run_until_complete(self._database.close())
+        self.loop.run_until_complete(self._runner.cleanup())
+        self.loop.close()
 
     def answer(self, request: bytes) -> bytes:
-        """What comes back for the bytes of a request."""
-        return self.loop.run_until_complete(self._answer(request))
+        """What comes back for the bytes of a request; notes the errors logged on the way."""
+        with capture_logs() as logs:
+            answer = self.loop.run_until_complete(self._answer(request))
+        bad = ("error", "critical")
+        self.errors = [str(entry.get("at") or entry) for entry in logs if entry["log_level"] in bad]
+        return answer
 
     async def _answer(self, request: bytes) -> bytes:
-        head, _, body = request.partition(b"\n\n")
+        head, _, body = request[1:].partition(b"\n\n")
         first, _, rest = head.partition(b"\n")
+        if request[:1] and request[0] < len(_ADDRESSES):
+            first = _ADDRESSES[request[0]] + first
         headers = b"".join(line + b"\r\n" for line in rest.split(b"\n") if line)
         length = b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
         wire, server = _Wire(), self._runner.server
@@ -136,7 +145,6 @@ def try_input(data: bytes) -> None:
     """Send the input, and judge the answer."""
     global _daemon  # noqa: PLW0603 - made when first needed: importing opens nothing
     _daemon = _daemon or _Daemon()
-    _daemon.errors.clear()
     answer = _daemon.answer(data)
     assert not _daemon.errors, _daemon.errors
     status, _, body = answer[9:12], *answer.partition(b"\r\n\r\n")[1:]
@@ -145,33 +153,37 @@ def try_input(data: bytes) -> None:
         assert orjson.loads(body)["status"] == int(status)
 
 
+def _addresses() -> Iterator[bytes]:
+    """Every address of the API and the console."""
+    names = {"connection": "shoes-fr", "order_id": "A1", "return_id": "7", "product_id": "1"}
+    pages = [page for group in GROUPS for page in group.routes]
+    for method, path in [
+        *((route.method, f"/api/v1{route.path}") for route in ROUTES),
+        *((page.method, page.path) for page in pages),
+    ]:
+        filled = re.sub(r"{(\w+)[^}]*}", lambda name: names.get(name[1], "x"), path)
+        yield f"{method} {filled}".encode()
+
+
+_ADDRESSES = tuple(_addresses())
+
+
 def seeds() -> Iterator[bytes]:
-    """Every address of the API and the console, and bodies for some."""
-    names = {
-        "{connection}": "shoes-fr",
-        "{order_id}": "A1",
-        "{return_id}": "7",
-        "{product_id}": "1",
-        "{id}": "1",
-    }
-    for route in ROUTES:
-        path = route.path
-        for name, value in names.items():
-            path = path.replace(name, value)
-        yield f"{route.method} /api/v1{path}".encode()
-        if route.method != "GET":
-            yield (
-                f"{route.method} /api/v1{path}\nContent-Type: application/json\nIdempotency-Key: k\n\n".encode()
-                + _BODY
-            )
-    for group in GROUPS:
-        for page in group.routes:
-            path = page.path.replace("{connection}", "shoes-fr").replace("{order_id:[^/]+}", "A1")
-            yield f"{page.method} {path}".encode() + (_FORM if page.method == "POST" else b"")
-    yield from _OTHERS
+    """Every address, plain and with a query or a body; and some of its own."""
+    for number, address in enumerate(_ADDRESSES):
+        yield bytes([number])
+        if address.startswith(b"GET"):
+            yield bytes([number]) + b"?" + _QUERY
+        else:
+            yield bytes([number]) + (_BODY if b"/api/" in address else _FORM)
+    yield from (b"\xff" + request for request in _OTHERS)
 
 
-_BODY = b'{"tracking_number":"8R1","shipping_service":"DPD","stock":1,"price_threshold":"0.95","since":"2026-11-01"}'
+_QUERY = b"connection=shoes-fr&limit=9&cursor=W10&q=ada&after=1"
+_BODY = (
+    b"\nContent-Type: application/json\nIdempotency-Key: k\n\n"
+    b'{"tracking_number":"8R1","shipping_service":"DPD","stock":1,"price_threshold":"0.95","since":"2026-11-01"}'
+)
 _FORM = (
     b"\nContent-Type: application/x-www-form-urlencoded\n\nconnection=shoes-fr&order_id=A1&state=new&since=2026-11-01"
     b"&until=0001-01-01&zone=Asia/Tokyo&text=ada&command=order.accept&cursor=W10&id=a&stock=1&text=x&api_key=5f01"
@@ -188,4 +200,4 @@ _OTHERS = (
     b"GET /healthz", b"OPTIONS *", b"GET /static/../x", b"GET //evil.example/", b"GET /login?next=//evil.example",
 )  # fmt: skip
 
-TARGET = Target("requests", try_input, seeds, share=6)
+TARGET = Target("requests", try_input, seeds, share=100)

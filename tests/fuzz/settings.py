@@ -157,18 +157,18 @@ _TOML = (
     b'[[connections]]\nid = "' + b"x" * 300 + b'"\n', b"http_port = 1979-05-27T07:32:00Z\n", b"log_level = true\n",
 )  # fmt: skip
 _JSON = (
-    b'{"id":"a","api_key":"5f0123456789abcd","site":"fr","active":true,"price_threshold":"0.95","poll_interval":"90s",'
-    b'"shipping_aliases":{"Poste":"DPD"},"timezone":"Europe/Paris","currency":"EUR","if_match":null}',
+    (b'{"id":"a","api_key":"5f0123456789abcd","site":"fr","active":true,"price_threshold":"0.95","poll_interval":"90s",'
+    b'"shipping_aliases":{"Poste":"DPD"},"timezone":"Europe/Paris","currency":"EUR","if_match":null}'),
     b'{"id":"a","price_threshold":1e-400,"store_lag":1e300}', b'{"id":"a","store_lag":99999999999999999999}',
     b'{"\\ud800":1,"id":"a"}', b'{"id":"\\ud800","currency":"\\udfff"}', b'{"id":"a","site":"mars"}', b'{"id":""}',
     b'{"id":"a","shipping_aliases":{"\\ud800":"\\ud800"}}', b'{"id":"a","nonsense\\n":"\\n"}', b'{"id":"a","timezone":"../x"}',
 )  # fmt: skip
 _FORMS = (
-    b"active=yes\nprice_threshold=0.95\nsync_from=2026-11-01\nshipping_services=DPD\x1eUPS\nshipping_aliases=Poste = DPD\n"
-    b"poll_interval=90s\nopen_look_interval=15m\nstore_lag=1.5h\ntimezone=UTC\ncurrency=EUR\nmax_calls_per_hour=300",
+    (b"active=yes\nprice_threshold=0.95\nsync_from=2026-11-01\nshipping_services=DPD\x1eUPS\nshipping_aliases=Poste = DPD\n"
+    b"poll_interval=90s\nopen_look_interval=15m\nstore_lag=1.5h\ntimezone=UTC\ncurrency=EUR\nmax_calls_per_hour=300"),
     b"price_threshold=1e-99\nsync_from=0001-01-01\nthrottle_backoff=1h\nsite=de\nsynced_when=acknowledged",
     b"price_threshold=Infinity\nmax_calls_per_hour=" + b"9" * 40 + b"\nshipping_aliases==\nproduct_id_attribute=ean",
     b"store_lag=0.0000001s\npoll_interval=2d\ndeep_look_interval=0.1h",
 )  # fmt: skip
 
-TARGET = Target("settings", try_input, seeds, share=10)
+TARGET = Target("settings", try_input, seeds, share=40, longest=6000)
