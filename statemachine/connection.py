@@ -37,9 +37,10 @@ def parse_duration(value: Any) -> Any:
     """A number of seconds, or text like "90s", "15m", "24h", "2d"."""
     if isinstance(value, bool):
         raise ValueError(_DURATION_WANTED)
-    if not isinstance(value, int | float | str):
+    if not isinstance(value, int | float | str | Decimal):
         return value
-    match = _DURATION.fullmatch(str(value).strip())
+    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError(_DURATION_WANTED)
     try:

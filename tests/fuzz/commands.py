@@ -167,6 +167,8 @@ def seeds() -> Iterator[bytes]:
             + bytes([number])
             + b"\xff" * 12
         )
+    text = bytes([_TAGS.index(b"S"), 255]) + b"x" * 255 + b"\xfe"
+    yield b"\0\x20\0\x02\x01a" + text + b"\x01b" + text
     yield b"\0\xff\xfc" + b"\x03abc" * 40
 
 

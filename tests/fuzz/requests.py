@@ -103,10 +103,14 @@ class _Daemon:
         return runner
 
     def _close(self) -> None:
-        self.loop.run_until_complete(self._session.close())
-        self.loop.run_until_complete(self._database.close())
-        self.loop.run_until_complete(self._runner.cleanup())
+        with capture_logs():
+            self.loop.run_until_complete(self._end())
         self.loop.close()
+
+    async def _end(self) -> None:
+        await self._session.close()
+        await self._database.close()
+        await self._runner.cleanup()
 
     def answer(self, request: bytes) -> bytes:
         """What comes back for the bytes of a request; notes the errors logged on the way."""

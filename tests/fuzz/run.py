@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
@@ -70,8 +71,10 @@ def _fuzz(target: Target, runs: int) -> Outcome:
     findings.mkdir(exist_ok=True)
     options = (*_LIMITS, f"-runs={runs}", f"-artifact_prefix={findings}/{target.name}-")
     log = CACHE / f"{target.name}.log"
+    began = monotonic()
     with log.open("wb") as file:
         fuzzer = _python("tests.fuzz.child", target.name, *options, str(corpus), output=file)
+    seconds = monotonic() - began
     text = log.read_text(encoding="utf-8", errors="replace")
     grown = _python("tests.fuzz.replay", target.name, output=subprocess.PIPE)
     told = grown.stdout.decode().strip().rpartition("\n")[2]
@@ -80,7 +83,7 @@ def _fuzz(target: Target, runs: int) -> Outcome:
         failure = f"{target.name}: a finding; {log} has it"
     elif grown.returncode:
         failure = f"{target.name}: {told}"
-    return Outcome((target.name, *_figures(text), told), failure)
+    return Outcome((target.name, *_figures(text, seconds), told), failure)
 
 
 def _python(module: str, *arguments: str, output: object) -> "subprocess.CompletedProcess[bytes]":
@@ -88,17 +91,18 @@ def _python(module: str, *arguments: str, output: object) -> "subprocess.Complet
     return subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)  # type: ignore[call-overload,no-any-return]
 
 
-def _figures(log: str) -> tuple[str, ...]:
+def _figures(log: str, seconds: float) -> tuple[str, ...]:
     def last(pattern: str) -> str:
         found = re.findall(pattern, log)
         return f"{int(found[-1]):,}" if found else "?"
 
+    runs = last(r"stat::number_of_executed_units:\s+(\d+)")
     stat = r"stat::{}:\s+(\d+)"
     return (
-        last(stat.format("number_of_executed_units")),
+        runs,
         last(r"cov: (\d+)"),
         last(r"ft: (\d+)"),
-        last(stat.format("average_exec_per_sec")),
+        "?" if runs == "?" else f"{int(runs.replace(',', '')) / seconds:,.0f}",
         last(stat.format("slowest_unit_time_sec")),
         last(stat.format("peak_rss_mb")),
     )

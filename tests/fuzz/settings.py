@@ -160,6 +160,7 @@ _JSON = (
     (b'{"id":"a","api_key":"5f0123456789abcd","site":"fr","active":true,"price_threshold":"0.95","poll_interval":"90s",'
     b'"shipping_aliases":{"Poste":"DPD"},"timezone":"Europe/Paris","currency":"EUR","if_match":null}'),
     b'{"id":"a","price_threshold":1e-400,"store_lag":1e300}', b'{"id":"a","store_lag":99999999999999999999}',
+    b'{"id":"a","store_lag":0.0000001}', b'{"id":"a","poll_interval":999999999.5}', b'{"id":"a","max_calls_per_hour":1e999999999}',
     b'{"\\ud800":1,"id":"a"}', b'{"id":"\\ud800","currency":"\\udfff"}', b'{"id":"a","site":"mars"}', b'{"id":""}',
     b'{"id":"a","shipping_aliases":{"\\ud800":"\\ud800"}}', b'{"id":"a","nonsense\\n":"\\n"}', b'{"id":"a","timezone":"../x"}',
 )  # fmt: skip
