@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import IO
 
 from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
@@ -86,9 +87,11 @@ def _fuzz(target: Target, runs: int) -> Outcome:
     return Outcome((target.name, *_figures(text, seconds), told), failure)
 
 
-def _python(module: str, *arguments: str, output: object) -> "subprocess.CompletedProcess[bytes]":
+def _python(
+    module: str, *arguments: str, output: IO[bytes] | int
+) -> "subprocess.CompletedProcess[bytes]":
     command = (sys.executable, "-m", module, *arguments)
-    return subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)  # type: ignore[call-overload,no-any-return]
+    return subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
 
 
 def _figures(log: str, seconds: float) -> tuple[str, ...]:
