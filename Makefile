@@ -5,7 +5,7 @@ VENV := .venv/bin
 BROKER_VARIABLE := SPARTOO_SYNC_AMQP_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test screenshots bench chaos check fix lock audit clean venv broker chromium checkers
+.PHONY: help setup demo test screenshots bench chaos fuzz check fix lock audit clean venv broker chromium checkers
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ bench: setup ## measure, with processes of its own; ORDERS=10000 STORED=1000000 
 
 chaos: setup ## crashes and faults on a whole system; MINUTES=10 (half with one daemon, half with three), SEED=1
 	MINUTES=$(MINUTES) SEED=$(SEED) $(VENV)/pytest --quiet --capture=no --show-capture=no tests/chaos
+
+fuzz: venv ## coverage-guided, RUNS=1000000 inputs in all; TARGETS="commands core" are some of them
+	@deploy/dev/fuzz.sh $(or $(RUNS),100000) $(TARGETS)
 
 check: venv ## lint, format, types, direction of imports, dependencies; changes nothing
 	$(VENV)/ruff check

@@ -23,6 +23,7 @@ from pydantic_core import PydanticKnownError
 from adapters.catalog.product import product_update
 from adapters.ports import Label
 from daemon.labels import label_base64, label_link
+from daemon.numbers import exact_number
 from daemon.wrong_values import problem
 from statemachine.acceptance import AUTOMATIC
 from statemachine.connection import Slug
@@ -383,7 +384,7 @@ def decode_json(body: bytes) -> Any:
     import json  # noqa: PLC0415 - the one decoder that reads numbers as Decimal
 
     try:
-        return json.loads(body, parse_float=Decimal)
+        return json.loads(body, parse_float=exact_number)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

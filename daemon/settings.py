@@ -129,7 +129,7 @@ class Settings(BaseModel):
     secret_key: Annotated[SecretStr, AfterValidator(_fernet_keys)] | None = Field(
         None, description="Encrypts API keys at rest (none: made in the state directory)"
     )
-    retention: Annotated[int, Field(ge=0), BeforeValidator(_days)] = Field(
+    retention: Annotated[int, Field(ge=0, le=36500), BeforeValidator(_days)] = Field(
         180, description="Days after an order's end that its customer is kept (0 or none: for good)"
     )
     log_format: Annotated[Literal["console", "json"] | None, BeforeValidator(_lower)] = Field(

@@ -1,5 +1,6 @@
 """Connections declared in the TOML file: their settings, and where their API keys are."""
 
+import re
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
@@ -12,7 +13,7 @@ from daemon.settings_sources import (
     unknown_setting,
 )
 from daemon.wrong_values import problem
-from statemachine.connection import ConnectionSettings
+from statemachine.connection import SLUG, ConnectionSettings
 
 _API_KEY = ("api_key", "api_key_file", "api_key_env")
 
@@ -85,8 +86,9 @@ def _api_key(connection: Given, environ: Mapping[str, str]) -> SecretStr:
     A connection that names none has the systemd credential `api_key.ID`.
     """
     named = [key for key in _API_KEY if key in connection.value]
-    if not named:
-        stored = credential(environ, f"api_key.{connection.value.get('id')}")
+    connection_id = str(connection.value.get("id"))
+    if not named and re.fullmatch(SLUG, connection_id):
+        stored = credential(environ, f"api_key.{connection_id}")
         if stored is not None:
             return SecretStr(Given(f"credential {stored.name}", stored).file_content())
     if len(named) != 1:

@@ -8,11 +8,11 @@ import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from daemon.logs import mask
+from daemon.numbers import exact_number
 
 PREFIX = "SPARTOO_SYNC_"
 
@@ -49,11 +49,18 @@ class Given:
         """One line: the name, the value if it may be shown, the problem, the file."""
         shown = f" = {show_value(self.value)}" if show else ""
         where = f" (in {self.file})" if self.file else ""
-        return f"{self.name}{shown}: {problem}{where}"
+        name = self.name if self.name.isprintable() else repr(self.name)[1:-1]
+        return f"{name}{shown}: {problem}{where}"
 
     def path(self) -> Path:
-        """The value as a path; in a TOML file it is relative to the file's folder."""
-        path = Path(str(self.value)).expanduser()
+        """The value as a path; in a TOML file it is relative to the file's folder.
+
+        Raises SettingsError for the home of a user nobody knows.
+        """
+        try:
+            path = Path(str(self.value)).expanduser()
+        except RuntimeError:
+            raise SettingsError([self.fault("~ names no home directory", show=True)]) from None
         return self.file.parent / path if self.file else path
 
     def file_content(self) -> str:
@@ -79,11 +86,13 @@ def show_value(value: Any) -> str:
 def read_document(path: Path) -> dict[str, Any]:
     """The TOML file, its decimals exact."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=exact_number)
     except OSError as error:
         raise SettingsError([f"settings file {path}: {error.strerror}"]) from error
     except ValueError as error:
         raise SettingsError([f"settings file {path}: not TOML in UTF-8: {error}"]) from error
+    except RecursionError as error:
+        raise SettingsError([f"settings file {path}: nested too deeply"]) from error
 
 
 def from_document(document: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Given]]:
@@ -107,10 +116,13 @@ def from_credentials(
 
 
 def credential(environ: Mapping[str, str], name: str) -> Path | None:
-    """The file of that name in $CREDENTIALS_DIRECTORY, if there is one."""
+    """The file of that name in $CREDENTIALS_DIRECTORY, if there is one. Raises SettingsError."""
     directory = environ.get("CREDENTIALS_DIRECTORY")
     path = Path(directory) / name if directory else None
-    return path if path is not None and path.exists() else None
+    try:
+        return path if path is not None and path.exists() else None
+    except OSError as error:
+        raise SettingsError([f"CREDENTIALS_DIRECTORY: {error.strerror}"]) from error
 
 
 def from_environment(

@@ -28,6 +28,8 @@ from statemachine.names import canonical_name
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.ASCII)
 _DURATION_WANTED = 'a number of seconds, or like "90s", "15m", "24h"'
+_LONGEST_DURATION = timedelta(days=3650)  # added to any time of an order it is one still
+_FINEST_DURATION = timedelta(milliseconds=1)
 _UNIT = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -35,15 +37,20 @@ def parse_duration(value: Any) -> Any:
     """A number of seconds, or text like "90s", "15m", "24h", "2d"."""
     if isinstance(value, bool):
         raise ValueError(_DURATION_WANTED)
-    if not isinstance(value, int | float | str):
+    if not isinstance(value, int | float | str | Decimal):
         return value
-    match = _DURATION.fullmatch(str(value).strip())
+    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError(_DURATION_WANTED)
     try:
-        return timedelta(**{_UNIT[match[2]]: float(match[1])})
-    except OverflowError as error:
-        raise ValueError(_DURATION_WANTED) from error
+        found = timedelta(**{_UNIT[match[2]]: float(match[1])})
+    except OverflowError:
+        found = timedelta.max
+    if found > _LONGEST_DURATION:
+        raise ValueError(f"at most {_LONGEST_DURATION.days}d")
+    # finer ones would be written with an exponent, which is no duration
+    return timedelta(milliseconds=round(found / _FINEST_DURATION))
 
 
 def _format_duration(value: timedelta) -> float | int:
@@ -84,7 +91,7 @@ Duration = Annotated[
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Name = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain)]
 Address = Annotated[Name, AfterValidator(_web_address)]
-Threshold = Annotated[Decimal, Field(gt=0, le=2, allow_inf_nan=False)]
+Threshold = Annotated[Decimal, Field(gt=0, le=2, allow_inf_nan=False, decimal_places=18)]
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9-]{0,62}$"
 CURRENCY = r"^[A-Z]{3}$"
 Slug = Annotated[str, StringConstraints(pattern=SLUG)]
@@ -218,6 +225,7 @@ class ConnectionSettings(BaseModel):
     max_calls_per_hour: int = Field(
         300,
         ge=1,
+        le=1_000_000,
         title="Calls per web service and hour",
         description="What Spartoo allows the account",
     )

@@ -97,7 +97,7 @@ def _price(value: object) -> Decimal:
     exponent = number.as_tuple().exponent
     if number.adjusted() >= MAX_DIGITS or int(exponent) < -MAX_DECIMALS:
         raise ValueError(f"must have at most {MAX_DIGITS} digits and {MAX_DECIMALS} decimals")
-    return Decimal(f"{abs(number):f}")
+    return Decimal(f"{number.copy_abs():f}")  # abs() would round
 
 
 def _currency(value: object) -> str:

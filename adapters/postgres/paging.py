@@ -54,8 +54,8 @@ def moment(value: str) -> datetime:
     return found.astimezone(UTC)
 
 
-def text(value: str) -> str:
-    """A text of a key. Raises ValueError, TypeError for what cannot be one."""
-    if "\0" in value:
-        raise ValueError("a key's text has no NUL")
+def text(value: object) -> str:
+    """A text of a key. Raises ValueError for what cannot be one."""
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError("a key's text is text without NUL")
     return value

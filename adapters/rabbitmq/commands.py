@@ -11,6 +11,7 @@ from uuid import uuid4
 import structlog
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import DeliveredMessage
+from pamqp import encode
 from pamqp.commands import Basic
 from pamqp.common import FieldTable
 
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 PREFETCH = 64
 CHANNEL_SECONDS = 10.0
 ERROR_LENGTH = 1000  # headers share one frame
+LARGEST_HEADERS = 124_000  # bytes; the frame has 131,072 for these and the other properties
 
 
 class AmqpCommand:
@@ -163,13 +165,16 @@ def dead_message(came: Basic.Properties, body: bytes, error: str) -> Message:
     """The command unchanged, persistent, with its error.
 
     What would let it expire, be refused or be copied elsewhere (`expiration`, `user_id`, the
-    header `CC`) moves to headers `x-expiration`, `x-user-id`, `x-cc`.
+    header `CC`) moves to headers `x-expiration`, `x-user-id`, `x-cc`. Headers that fill their frame
+    leave no room for the error and are dropped: the broker would cut the connection.
     """
     headers = dict(came.headers or {})
     moved: FieldTable = {"x-expiration": came.expiration, "x-user-id": came.user_id}
     moved["x-cc"] = headers.pop("CC", None)
     headers |= {name: value for name, value in moved.items() if value is not None}
     headers["x-error"] = error[:ERROR_LENGTH]
+    if len(encode.field_table(headers)) > LARGEST_HEADERS:
+        headers = {"x-error": headers["x-error"], "x-headers": "too large to be kept"}
     return Message(
         exchange="",
         routing_key=DEAD_COMMANDS,

@@ -28,6 +28,7 @@ from statemachine.model import (
     Relay,
 )
 
+_MOST_UNITS = 100_000  # of a line; as many lines as fit in an order's XML stay within 32 bits
 _EXACT = Context(prec=60, traps=[Inexact])
 
 
@@ -157,8 +158,8 @@ def _line(number: int, product: etree._Element) -> Line:
 
 def _quantity(text: str) -> int:
     count = parse_count(text)
-    if count < 1:
-        raise BadField(text, "a quantity of at least 1")
+    if not 1 <= count <= _MOST_UNITS:
+        raise BadField(text, f"a quantity of 1 to {_MOST_UNITS}")
     return count
 
 

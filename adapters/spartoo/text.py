@@ -69,7 +69,7 @@ def _decoder(start: bytes) -> codecs.IncrementalDecoder:
     for mark, encoding in _MARKS:
         if start.startswith(mark):
             return codecs.getincrementaldecoder(encoding)("replace")
-    declared = _DECLARED.search(start)
+    declared = _DECLARED.match(_head(start[:_LONGEST_DECLARATION]))
     if declared is not None:
         try:
             name = codecs.lookup(declared[1].decode()).name
@@ -80,11 +80,16 @@ def _decoder(start: bytes) -> codecs.IncrementalDecoder:
     return codecs.getincrementaldecoder("utf-8-sig")("spartoo-windows")
 
 
+def _head(start: bytes) -> bytes:
+    """Where the declaration stands if there is one; further on it is text."""
+    return start.removeprefix(codecs.BOM_UTF8).lstrip()
+
+
 def _is_decided(start: bytes) -> bool:
     """True once enough has come to know the encoding."""
     if len(start) < len(codecs.BOM_UTF8):
         return False
-    head = start.removeprefix(codecs.BOM_UTF8).lstrip()
+    head = _head(start)
     declares = head.startswith(b"<?xml") or b"<?xml".startswith(head)
     return not declares or b"?>" in head or len(start) >= _LONGEST_DECLARATION
 

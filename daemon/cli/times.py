@@ -1,6 +1,6 @@
 """Times as a person types them: a day, or a moment; without offset in this machine's zone."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -10,9 +10,12 @@ _DAY = "YYYY-MM-DD"
 
 def moment(text: str) -> datetime:
     """An ISO 8601 day or time as an aware moment. Raises typer.BadParameter."""
+    return _moment(text, timedelta(0))
+
+
+def _moment(text: str, after: timedelta) -> datetime:
     try:
-        found = datetime.fromisoformat(text)
-        return found if found.tzinfo else found.astimezone()
+        return (datetime.fromisoformat(text) + after).astimezone(UTC)
     except (ValueError, OverflowError):
         wanted = f"{text!r} is no {_DAY} or ISO 8601 time, like 2026-11-20T09:12:00+01:00"
         raise typer.BadParameter(wanted) from None
@@ -20,8 +23,7 @@ def moment(text: str) -> datetime:
 
 def end(text: str) -> datetime:
     """As `moment`; a day means its end."""
-    begin = moment(text)
-    return begin + timedelta(days=1) if len(text) == len(_DAY) else begin
+    return _moment(text, timedelta(days=len(text) == len(_DAY)))
 
 
 From = Annotated[

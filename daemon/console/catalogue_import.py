@@ -12,7 +12,7 @@ from adapters.postgres.imports import Import
 from daemon.console.addresses import named, place
 from daemon.console.catalogue import catalog_named
 from daemon.console.guard import HEADERS
-from daemon.console.visit import BY, Complaint, Pages, Visit
+from daemon.console.visit import BY, Complaint, Pages, Visit, next_part
 from daemon.uploads import LARGEST_UPLOAD, MOST_ERRORS, Imports, TooManyImports, Upload
 from statemachine.model import CatalogId
 
@@ -55,7 +55,7 @@ async def upload(visit: Visit) -> web.Response:
     catalog = catalog_named("default")
     reader = visit.upload
     while isinstance(reader, MultipartReader):
-        part = await reader.next()
+        part = await next_part(reader)
         if part is None:
             break
         if isinstance(part, BodyPartReader) and part.name == "catalog":

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import structlog
 from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDictProxy
 
 from adapters.postgres import console_sessions
@@ -20,7 +21,7 @@ from daemon.console import session as sessions
 from daemon.console.login_limit import LoginLimit
 from daemon.console.rendering import Renderer
 from daemon.console.session import Session
-from daemon.console.visit import Complaint, Route, Visit
+from daemon.console.visit import Complaint, Route, Visit, next_part
 from daemon.readiness import READINESS
 from daemon.settings import is_loopback
 from daemon.wiring import Parts
@@ -200,6 +201,8 @@ async def _visit(
 async def _form(request: web.Request) -> MultiDictProxy[Any]:
     try:
         return await request.post()
+    except HttpProcessingError as error:
+        raise Complaint(400, "The form could not be read: it is cut or broken.") from error
     except ValueError as error:
         raise Complaint(400, "The form could not be read: it is not text in UTF-8.") from error
 
@@ -208,9 +211,12 @@ async def _upload(request: web.Request, given: str | None) -> tuple[MultipartRea
     """The body's reader, after its first field where the CSRF token came in no header."""
     if request.content_type != "multipart/form-data":
         raise Complaint(415, "A file is sent as multipart/form-data.")
-    reader = await request.multipart()
+    try:
+        reader = await request.multipart()
+    except ValueError as error:
+        raise Complaint(400, "The upload could not be read: it names no boundary.") from error
     if given is None:
-        part = await reader.next()
+        part = await next_part(reader)
         if isinstance(part, BodyPartReader) and part.name == CSRF_FIELD:
             given = (await part.read_chunk(1024)).decode("ascii", "replace")
             await part.release()

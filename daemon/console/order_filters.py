@@ -71,9 +71,8 @@ class Filters:
         if not day:
             return None
         try:
-            return datetime.combine(
-                date.fromisoformat(day) + timedelta(days=days), time(), self._zone()
-            )
+            after = date.fromisoformat(day) + timedelta(days=days)
+            return datetime.combine(after, time(), self._zone()).astimezone(UTC)
         except (ValueError, OverflowError) as error:
             raise Complaint(400, f"{day!r} is no day like 2026-11-20.") from error
 

@@ -12,7 +12,7 @@ from adapters.spartoo.label import LARGEST_LABEL
 from daemon.command_messages import ReturnLabel, explain
 from daemon.console.addresses import listed, named, place
 from daemon.console.connection_choice import connection_choice
-from daemon.console.visit import BY, Complaint, Entry, Pages, Visit
+from daemon.console.visit import BY, Complaint, Entry, Pages, Visit, next_part
 from statemachine.model import ConnectionId, Return, ReturnId, ReturnState
 from statemachine.returns import TRANSITIONS, ReturnTrigger
 
@@ -122,7 +122,7 @@ async def _given(visit: Visit) -> tuple[str, bytes | None]:
     link, pdf = "", None
     reader = visit.upload
     while isinstance(reader, MultipartReader):
-        part = await reader.next()
+        part = await next_part(reader)
         if part is None:
             break
         if not isinstance(part, BodyPartReader):

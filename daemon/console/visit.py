@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import orjson
 from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDict, MultiDictProxy
 
 from adapters.postgres import orders
@@ -178,6 +179,14 @@ class Visit:
         error = reply.get("error") or {}
         told = error.get("message") or reply.get("note", "")
         return Outcome(reply["status"], error.get("code", ""), told)
+
+
+async def next_part(reader: MultipartReader) -> MultipartReader | BodyPartReader | None:
+    """The next part of an upload, None at its end. Raises Complaint where it is none."""
+    try:
+        return await reader.next()
+    except (HttpProcessingError, ValueError) as error:
+        raise Complaint(400, "The upload could not be read. Nothing was changed.") from error
 
 
 def _storable(text: str) -> str:

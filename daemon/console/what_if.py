@@ -1,7 +1,7 @@
 """What if: kept orders decided again under other settings. Nothing is changed."""
 
 import asyncio
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
@@ -103,7 +103,8 @@ def _day(
     if not text:
         return None
     try:
-        return datetime.combine(date.fromisoformat(text) + timedelta(days=days), time(), zone)
+        after = date.fromisoformat(text) + timedelta(days=days)
+        return datetime.combine(after, time(), zone).astimezone(UTC)
     except (ValueError, OverflowError):
         errors[name] = "must be a day, like 2026-11-20"
         return None

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Writes the locks anew from pyproject.toml: pins and hashes, no index and no host.
 # requirements.lock is for working on the project; ../runtime.lock and ../build.lock, with the same
-# pins, are what an installation needs and what its wheel is built with.
+# pins, are what an installation needs and what its wheel is built with; fuzz.lock is what make fuzz
+# needs beside the first, apart from it because not every Python has a wheel of it.
 # What is pinned already stays; delete the lock first to bring everything up to date.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -20,3 +21,4 @@ lock=deploy/dev/requirements.lock
 import tomllib
 print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' |
     "${compile[@]}" --constraint "$lock" - -o deploy/build.lock
+"${compile[@]}" --constraint "$lock" --group pyproject.toml:fuzz -o deploy/dev/fuzz.lock

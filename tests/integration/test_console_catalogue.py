@@ -21,6 +21,7 @@ from tests.unit.builders import NOW, ORDER_ID, Story, product, settings
 DEFAULT = CatalogId("default")
 IMPORT = "/catalogue/import"
 MARKUP = "<script>alert(1)</script>"
+MULTIPART = "multipart/form-data; boundary=b"
 
 
 async def keep(db: Database, *updates: ProductUpdate, name: str = "default") -> None:
@@ -238,6 +239,22 @@ async def test_what_is_too_large_is_refused_and_leaves_no_file(
         return not list(tmp_path.glob("spartoo-sync-*"))  # noqa: ASYNC240 - of a few files
 
     await eventually(removed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (MULTIPART, b"--b\r\nno header\r\n\r\nx\r\n--b--\r\n"),
+        (MULTIPART, b"no boundary"),
+        ("multipart/form-data", b"x"),
+    ],
+)
+@pytest.mark.parametrize("path", [IMPORT, "/orders"])
+async def test_broken_forms_are_refused(
+    merchant: Merchant, path: str, kind: str, body: bytes
+) -> None:
+    headers = {"Content-Type": kind, "X-CSRF-Token": await merchant.csrf()}
+    assert (await merchant.send(path, body, **headers)).status == 400
 
 
 async def test_wrong_forms_are_refused(merchant: Merchant, db: Database) -> None:

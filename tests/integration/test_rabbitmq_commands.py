@@ -1,6 +1,7 @@
 """Commands in: order, answers, dead letters, and what is given back."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -10,11 +11,13 @@ from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pamqp.commands import Basic
 from pamqp.common import FieldTable
+from pamqp.header import ContentHeader
 from structlog.testing import capture_logs
 
 from adapters.ports import BrokerUnavailable, CommandMessage
-from adapters.rabbitmq.commands import AmqpCommandSource
+from adapters.rabbitmq.commands import AmqpCommandSource, dead_message
 from adapters.rabbitmq.connection import Broker
+from adapters.rabbitmq.tolerance import accept_malformed_properties
 from adapters.rabbitmq.topology import COMMANDS, DEAD_COMMANDS, declare
 
 
@@ -257,10 +260,40 @@ class RawTimestamp(Basic.Properties):
         return super().marshal()[:-8] + (1_763_000_000_000_000).to_bytes(8)
 
 
+class RawHeaders(Basic.Properties):
+    """Headers whose one value is these bytes, its type before them."""
+
+    value = b""
+
+    @classmethod
+    def of(cls, value: bytes) -> "RawHeaders":
+        made = cls(headers={"a": None})
+        made.value = value
+        return made
+
+    def marshal(self) -> bytes:
+        table = b"\x01a" + self.value
+        return (self.flags["headers"]).to_bytes(2) + len(table).to_bytes(4) + table
+
+
+def nested(depth: int) -> bytes:
+    """Arrays in one another."""
+    value = b""
+    for _ in range(depth):
+        value = b"A" + len(value).to_bytes(4) + value
+    return value
+
+
 ODD_PROPERTIES: dict[str, Basic.Properties] = {
     "text that is not UTF-8": RawProperties(correlation_id="ODD"),
     "a header name that is not UTF-8": RawProperties(headers={"ODD": "value"}),
     "a nested header name that is not UTF-8": RawProperties(headers={"a": {"ODD": 1}}),
+    "a header's text that is not UTF-8": RawHeaders.of(b"S\0\0\0\x02\xff\xfe"),
+    "a large double": RawHeaders.of(b"d" + struct.pack(">d", 1e300)),
+    "a large decimal": RawHeaders.of(b"D\0\xff\xff\xff\xff"),
+    "a header's timestamp in microseconds": RawHeaders.of(b"T" + (1 << 60).to_bytes(8)),
+    "headers nested deeply": RawHeaders.of(nested(5000)),
+    "headers that fill their frame": Basic.Properties(headers={"a": "x" * 131_000}),
     "a timestamp in microseconds": RawTimestamp(timestamp=datetime(2026, 1, 1, tzinfo=UTC)),
 }
 
@@ -276,6 +309,17 @@ async def test_odd_properties_do_not_stop_the_reading(
     assert (strange.body, following.body) == (b"odd", b"next")
     await strange.dead_letter("bad_command: not JSON")
     assert (await next_of(asker, DEAD_COMMANDS)).body == b"odd"
+
+
+@pytest.mark.parametrize(
+    "value", [b"d" + struct.pack(">d", 0.1), b"D\x02\0\0\0\x7b", b"S\0\0\0\x01\xff", nested(40)]
+)
+def test_headers_are_written_again_as_they_came(value: bytes) -> None:
+    accept_malformed_properties()
+    header = ContentHeader()
+    header.unmarshal(b"\0\x3c\0\0" + bytes(8) + RawHeaders.of(value).marshal())
+    assert isinstance(header.properties, Basic.Properties)
+    assert value in dead_message(header.properties, b"", "bad_command").properties.marshal()
 
 
 async def test_a_queue_deleted_while_reading_ends_the_reading(

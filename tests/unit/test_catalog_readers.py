@@ -374,6 +374,7 @@ def test_memory_does_not_grow_with_the_file(
         ("price_final_incl_tax", "64.990", Decimal("64.990")),
         ("price_final_incl_tax", 65, Decimal(65)),
         ("price_final_incl_tax", Decimal("6.5E+1"), Decimal(65)),
+        ("price_original_incl_tax", "9" * 12 + "." + "1" * 18, Decimal("9" * 12 + "." + "1" * 18)),
         ("currency", "GBP", "GBP"),
         ("as_of", "2026-11-20T09:12:00Z", datetime(2026, 11, 20, 9, 12, tzinfo=UTC)),
         ("attributes", {"size": 38, "color": "red"}, {"size": "38", "color": "red"}),

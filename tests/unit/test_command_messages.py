@@ -75,3 +75,11 @@ def test_the_schema_takes_the_text_that_is_taken(text: str) -> None:
         taken = False
     schema = OrderDecision.model_json_schema()["properties"]["by"]
     assert Draft202012Validator(schema).is_valid(text) is taken
+
+
+@pytest.mark.parametrize("number", [b"1e9999999999999999999", b"1e999999999", b"-0.1e-999999999"])
+def test_a_number_beyond_all_bounds_is_not_read(number: bytes) -> None:
+    """As a whole number it would have no end, or it is none at all."""
+    body = b'{"id": "1", "command": "stock.set", "product_id": "10001", "stock": %s}' % number
+    with pytest.raises(UnreadableCommand, match="a number beyond all bounds"):
+        read_command(body, None)

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import ValidationError
 
@@ -70,6 +71,12 @@ def test_what_is_written_is_read_back_the_same() -> None:
     assert ConnectionSettings.model_validate_json(given.model_dump_json()) == given
 
 
+@pytest.mark.parametrize("lag", ["0.0000001s", Decimal("0.0000001"), 1.0001, "0.001s"])
+def test_a_short_duration_is_read_back_from_where_it_is_kept(lag: Any) -> None:
+    given = ConnectionSettings(id="a", store_lag=lag)
+    assert ConnectionSettings.model_validate(orjson.loads(given.model_dump_json())) == given
+
+
 def test_every_key_is_explained() -> None:
     described = ConnectionSettings.model_fields.values()
     assert all(field.description for field in described)
@@ -88,6 +95,7 @@ def test_every_key_is_explained() -> None:
         ("24h", 86400),
         ("2d", 172800),
         ("1.5h", 5400),
+        ("3650d", 315_360_000),
         (" 15 m ", 900),
     ],
 )
@@ -97,7 +105,11 @@ def test_a_duration_is_seconds_or_a_number_with_a_unit(value: Any, seconds: floa
 
 
 @pytest.mark.parametrize(
-    "value", ["", "soon", "5 weeks", "-5s", "1e3", "9" * 30 + "d", True, -5, float("inf"), []]
+    "value",
+    [
+        *("", "soon", "5 weeks", "-5s", "1e3", "9" * 30 + "d", True, -5, float("inf"), []),
+        *("3651d", Decimal("1e9"), Decimal("1e400"), Decimal("NaN")),
+    ],
 )
 def test_anything_else_is_no_duration(value: Any) -> None:
     ((field, _message),) = errors(poll_interval=value)
@@ -112,6 +124,8 @@ def test_anything_else_is_no_duration(value: Any) -> None:
         ("store_lag", 0),
         ("price_threshold", "2"),
         ("price_threshold", "0.0001"),
+        ("price_threshold", "0.000000000000000001"),
+        ("max_calls_per_hour", 1_000_000),
         ("max_calls_per_hour", 1),
         ("timezone", "Europe/Sofia"),
         ("currency", "BGN"),
@@ -134,6 +148,8 @@ def test_a_value_at_its_limit_is_taken(key: str, value: Any) -> None:
         ("price_threshold", "0"),
         ("price_threshold", "2.01"),
         ("price_threshold", "NaN"),
+        ("price_threshold", "1e-19"),
+        ("max_calls_per_hour", 1_000_001),
         ("price_threshold", "-0.97"),
         ("price_attribute", "price"),
         ("sync_level", "orders"),

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "deploy/dev/requirements.lock"
-LOCKS = [LOCK, ROOT / "deploy/runtime.lock", ROOT / "deploy/build.lock"]
+LOCKS = [LOCK, *(ROOT / f"deploy/{name}.lock" for name in ("runtime", "build", "dev/fuzz"))]
 TOP_LEVEL = {
     "daemon", "statemachine", "adapters", "deploy", "tests", "pyproject.toml", "README.md",
     "Makefile", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",

@@ -54,6 +54,8 @@ def test_retention_in_days_or_none() -> None:
     assert load().retention == 180
     assert load(RETENTION="30").retention == 30
     assert load(RETENTION="None").retention == load(RETENTION="0").retention == 0
+    (line,) = faults(RETENTION="36501")
+    assert line == "SPARTOO_SYNC_RETENTION = '36501': must be less than or equal to 36500"
     (line,) = faults(RETENTION="-1")
     assert line == "SPARTOO_SYNC_RETENTION = '-1': must be at least 0"
 
@@ -393,3 +395,41 @@ def test_damaged_secret_key_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"secret\.key: .*from a backup"):
         ensure_secret_key(load(STATE_DIR=str(tmp_path)))
     assert path.read_text() == "damaged"
+
+
+@pytest.mark.parametrize("number", ["1e9999999999999999999", "1e999999999"])
+def test_a_number_beyond_all_bounds_is_refused(tmp_path: Path, number: str) -> None:
+    """The second would be taken for a whole number, which never ends."""
+    (line,) = faults(write(tmp_path, f"retention = {number}\n"))
+    assert line.endswith("a number beyond all bounds")
+
+
+def test_deep_nesting_is_refused(tmp_path: Path) -> None:
+    (line,) = faults(write(tmp_path, "x = " + "[" * 10_000 + "]" * 10_000))
+    assert line.endswith("nested too deeply")
+
+
+def test_a_home_that_nobody_has_is_named(tmp_path: Path) -> None:
+    config = write(tmp_path, '[[connections]]\nid = "a"\napi_key_file = "~nobody-here/key"\n')
+    state_dir, key_file = sorted(faults(config, STATE_DIR="~nobody-here/x"))
+    assert state_dir.startswith("SPARTOO_SYNC_STATE_DIR = '~nobody-here/x': ~ names no home")
+    assert key_file.startswith("connections[a].api_key_file = '~nobody-here/key': ~ names no home")
+
+
+def test_a_key_with_a_line_break_is_one_line_all_the_same(tmp_path: Path) -> None:
+    (line,) = faults(write(tmp_path, '"a\\nb" = 1\n'))
+    assert line.startswith("a\\nb: unknown setting")
+
+
+@pytest.mark.parametrize("connection_id", ["x" * 300, "../secret"])
+def test_only_an_id_names_a_credential(tmp_path: Path, connection_id: str) -> None:
+    (tmp_path / "secret").write_text(KEY)
+    (tmp_path / "api_key...").mkdir()
+    config = write(tmp_path, f'[[connections]]\nid = "{connection_id}"\n')
+    with pytest.raises(SettingsError, match="needs one of api_key"):
+        load_settings(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
+def test_a_directory_of_credentials_that_cannot_be_looked_at_is_named() -> None:
+    with pytest.raises(SettingsError, match="CREDENTIALS_DIRECTORY: File name too long"):
+        load_settings(None, {"CREDENTIALS_DIRECTORY": "/" + "x" * 300})

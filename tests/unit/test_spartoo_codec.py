@@ -167,6 +167,14 @@ class TestEncodings:
         text = export(order(1, "<shipping_name>Zoé</shipping_name>"), encoding=declared)
         assert names(read_export(text)) == ["Zoé"]
 
+    def test_what_looks_like_a_declaration_further_on_is_text(self) -> None:
+        named = '<![CDATA[Zoé <?xml version="1.0" encoding="ISO-8859-2"?>]]>'
+        body = export(order(1, f"<shipping_name>{named}</shipping_name>")).partition("?>")[2]
+        data = body.encode("cp1252")
+        (whole,) = read_export(data)
+        assert whole.read().shipping_service.startswith("Zoé ")
+        assert read_all([data[:80], data[80:]])[0] == [whole]
+
     def test_space_before_the_declaration(self) -> None:
         text = "\n\n " + export(order(1, "<shipping_name>é</shipping_name>"), encoding="cp1250")
         assert names(read_export(text.encode("cp1250"))) == ["é"]

@@ -109,7 +109,7 @@ class TestSlips:
         lines = "\r\n".join(wrapped[at : at + 76] for at in range(0, len(wrapped), 76))
         assert decode_slip(lines) == PDF * 50
 
-    @pytest.mark.parametrize("text", ["JVBER!", "/slips/1.pdf", "abc"])
+    @pytest.mark.parametrize("text", ["JVBER!", "/slips/1.pdf", "abc", "JVBÉ"])
     def test_neither(self, text: str) -> None:
         with pytest.raises(TransportFault, match="neither link nor base64"):
             decode_slip(text)
