@@ -55,7 +55,7 @@ def test_retention_in_days_or_none() -> None:
     assert load(RETENTION="30").retention == 30
     assert load(RETENTION="None").retention == load(RETENTION="0").retention == 0
     (line,) = faults(RETENTION="36501")
-    assert line == "SPARTOO_SYNC_RETENTION = '36501': must be less than or equal to 36500"
+    assert line == "SPARTOO_SYNC_RETENTION = '36501': must be at most 36500"
     (line,) = faults(RETENTION="-1")
     assert line == "SPARTOO_SYNC_RETENTION = '-1': must be at least 0"
 
