@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from adapters.postgres import migrate
-from adapters.postgres.errors import PostgresError
+from adapters.postgres.errors import PostgresError, SchemaNewer
 from daemon.broker import BrokerLink
 from daemon.holdings import Holdings
 from daemon.settings import Settings
@@ -44,6 +44,8 @@ class Readiness:
         try:
             async with asyncio.timeout(2), self.parts.database.connection() as conn:
                 await migrate.check(conn)
+        except SchemaNewer:  # upgraded while we run: each schema also serves the version before
+            pass
         except (PostgresError, TimeoutError) as error:
             lacking.append(f"database: {str(error) or 'no answer in time'}")
         if self.settings.amqp_url is not None and (self.link is None or not self.link.connected):
