@@ -55,9 +55,11 @@ async def publish_window(channel: AbstractChannel, messages: Sequence[Message]) 
 
 async def _wait(confirms: Sequence[asyncio.Future[object]]) -> set[asyncio.Future[object]]:
     """Those that are missing after a silence."""
-    missing, came = {*confirms}, True
-    while missing and came:
+    missing = {*confirms}
+    while missing:
         came, missing = await asyncio.wait(missing, timeout=CONFIRM_SECONDS)
+        if not came:
+            break
     return missing
 
 

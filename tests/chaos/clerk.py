@@ -14,6 +14,8 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError
 
+from adapters.ports import BrokerUnavailable
+from adapters.rabbitmq.connection import translated
 from adapters.rabbitmq.topology import COMMANDS
 from adapters.spartoo.simulator.catalog import VARIANTS
 from adapters.spartoo.simulator.factory import catalog_line
@@ -152,6 +154,7 @@ class Clerk:
     @property
     def done(self) -> bool:
         """Every command of every fate is with the broker, and has a reply."""
+        assert not any(task.done() for task in self._tasks), "the clerk has left"
         return (
             all(case.over for case in self.cases.values())
             and self._outbox.empty()
@@ -160,7 +163,7 @@ class Clerk:
 
     def take(self, order: SimulatedOrder) -> None:
         """Decide what shall become of it."""
-        fates = BY_HAND if order.account == "manual" else AUTOMATIC
+        fates: tuple[Fate, ...] = BY_HAND if order.account == "manual" else AUTOMATIC
         if order.account != "manual" and order.kind == "too_cheap":
             fates = TOO_CHEAP
         self.cases[order.id] = Case(order, self._rng.choice(fates))
@@ -252,7 +255,10 @@ class Clerk:
 
     async def _again(self, work: Any) -> None:
         while True:
-            with contextlib.suppress(*CONNECTION_EXCEPTIONS, DeliveryError, TimeoutError):
+            with (
+                contextlib.suppress(BrokerUnavailable, DeliveryError),
+                translated("the clerk's connection"),
+            ):
                 async with await aio_pika.connect(self._url, timeout=5) as connection:
                     await work(connection)
             await asyncio.sleep(0.3)  # the broker is away
