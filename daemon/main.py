@@ -9,6 +9,8 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from adapters.postgres.errors import Conflict, DatabaseUnavailable
+from daemon.backoff import backoff
 from daemon.broker import BrokerLink
 from daemon.declared import apply_declared
 from daemon.holdings import Holdings
@@ -17,7 +19,7 @@ from daemon.metrics import Metrics
 from daemon.readiness import Readiness
 from daemon.reload import Reload
 from daemon.settings import Settings
-from daemon.supervisor import Work, supervise
+from daemon.supervisor import Work, supervise, wait_or_stop
 from daemon.systemd import ServiceManager
 from daemon.web import web_app
 from daemon.wiring import Parts, daemon_tasks, database_url, open_database, open_parts
@@ -41,11 +43,27 @@ async def run_daemon(settings: Settings, stop: asyncio.Event, reload: Reload | N
             return
         stack.push_async_callback(database.close)
         parts = await stack.enter_async_context(open_parts(settings, database, metrics))
-        await apply_declared(parts, settings.connections, parts.clock())
+        await _declare(parts, readiness, stop)
         readiness.parts = parts
         readiness.link = _link(settings)
         more = {"reload": reload.work(parts, manager)} if reload else {}
         await _work(readiness, parts, more, stop)
+
+
+async def _declare(parts: Parts, readiness: Readiness, stop: asyncio.Event) -> None:
+    """Apply the declared connections; a database that is gone again is waited for."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            await apply_declared(parts, parts.settings.connections, parts.clock())
+        except (Conflict, DatabaseUnavailable) as error:
+            readiness.waits(str(error))
+            failures += 1
+            delay = backoff(failures, first=0.5, cap=10).total_seconds()
+            log.warning("connections not declared", error=str(error), seconds=round(delay, 1))
+            await wait_or_stop(stop, delay)
+        else:
+            return
 
 
 def _link(settings: Settings) -> BrokerLink | None:
