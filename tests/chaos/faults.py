@@ -95,7 +95,8 @@ class Blows:
         until = loop.time() + seconds
         draw = self._draw_kill if schedule is Schedule.KILLS else self._draw
         if schedule is not Schedule.KILLS:
-            self._start(*self._at_the_relay())
+            to_broker = self._fleet.to_broker
+            self._start("all events lost", self, lambda: self._lose(to_broker, "there", 0.3), 0.0)
         while loop.time() < until:
             name, target, blow, spell = draw()
             spared = schedule is Schedule.SPARING and name == "daemon killed"
@@ -170,7 +171,7 @@ class Blows:
     def _at_the_relay(self) -> tuple[str, object, Blow, float]:
         """What must hurt a relay that does not mind its confirms."""
         rng, links = self._rng, self._fleet.to_broker
-        long, node = rng.choice((0.5, 1.5)), rng.choice(self._brokers.nodes)
+        long, node = rng.choice((0.1, 0.5)), rng.choice(self._brokers.nodes)
         way: Way = rng.choice(("there", "back"))
         what = {"there": "events", "back": "confirms"}[way]
         killed = f"{self._broker('killed')} while events are sent"
@@ -194,9 +195,16 @@ class Blows:
         return f"Spartoo: {fault.kind}", fault, misbehave
 
     async def _lose(self, links: Iterable[Link], way: Way, seconds: float) -> None:
-        """From an event on, nothing arrives that way; then the lines break."""
-        await _sending(links)
-        await _hinder(links, "dumb" if way == "there" else "deaf", seconds)
+        """Nothing arrives that way until events have been on it; then the lines break."""
+        for link in links:
+            link.swallow(way)
+        try:
+            await _sending(links)
+            await asyncio.sleep(seconds)
+        finally:
+            for link in links:
+                link.drop()
+                link.mend()
 
     async def _kill_when_sent(self, links: Iterable[Link], node: PrivateRabbitMQ) -> None:
         await _sending(links)

@@ -71,7 +71,7 @@ class Link:
         self._flowing.set()
 
     async def sent(self, mark: bytes) -> None:
-        """Return as soon as something that bears the mark has been handed on there."""
+        """Return as soon as something that bears the mark goes there, swallowed or not."""
         passed = asyncio.get_running_loop().create_future()
         self._awaited.append((mark, passed))
         await passed
@@ -118,11 +118,11 @@ class Link:
                 if way == "back" or not self._answers_only:
                     await asyncio.sleep(self.delay)
                     await self._flowing.wait()
+                if way == "there":
+                    self._tell(data)
                 if self.swallowing == way:
                     continue
                 writer.write(data)
-                if way == "there":
-                    self._tell(data)
                 await writer.drain()
         except OSError:
             return
