@@ -95,8 +95,7 @@ class Blows:
         until = loop.time() + seconds
         draw = self._draw_kill if schedule is Schedule.KILLS else self._draw
         if schedule is not Schedule.KILLS:
-            to_broker = self._fleet.to_broker
-            self._start("all events lost", self, lambda: self._lose(to_broker, "there", 0.3), 0.0)
+            await self._lose_first()
         while loop.time() < until:
             name, target, blow, spell = draw()
             spared = schedule is Schedule.SPARING and name == "daemon killed"
@@ -105,6 +104,12 @@ class Blows:
             await asyncio.sleep(self._rng.uniform(0.1, _MOST_PAUSE[schedule]))
         while self._tasks:
             await asyncio.gather(*self._tasks)
+
+    async def _lose_first(self) -> None:
+        """Events under way are lost, and nothing else goes wrong while the relay learns of it."""
+        self.counts["all events lost"] += 1
+        await self._lose(self._fleet.to_broker, "there", 0.3)
+        await asyncio.sleep(0.5)
 
     def _start(self, name: str, target: object, blow: Blow, spell: float) -> None:
         async def dealt() -> None:

@@ -17,6 +17,6 @@ SEED = 112  # among its blows: daemon, database and broker killed, frozen, lines
 async def test_nothing_is_lost_or_doubled(simulator: Simulator, tmp_path: Path) -> None:
     figures = Figures(SEED, daemons=2)
     async with campaign(simulator, tmp_path, seed=SEED, daemons=2) as fight:
-        await fight.round(8, figures)
+        await fight.round(7, figures)
     assert figures.kills
     assert figures.counts["orders"] > 20
