@@ -4,7 +4,7 @@ Commands for one order keep the queue's order; commands for different orders run
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from time import monotonic
@@ -181,7 +181,7 @@ async def _answer(message: CommandMessage, reply: Reply) -> None:
 
 
 class Lanes:
-    """Work on one order (or connection, or catalogue) one after the other, on others beside it.
+    """Work on one order (or connection, or product) one after the other, on others beside it.
 
     The broker bounds how much there is: what is put in was prefetched and is not acknowledged yet.
     """
@@ -197,14 +197,16 @@ class Lanes:
             self._apart.add(task)
             task.add_done_callback(self._apart.discard)
             return
-        key = _key(command)
-        task = asyncio.create_task(_after(self._last.get(key), work), name=f"commands on {key}")
-        self._last[key] = task
-        task.add_done_callback(partial(self._forget, key))
+        keys = _keys(command)
+        before = {self._last[key] for key in keys if key in self._last}
+        task = asyncio.create_task(_after(before, work), name=f"commands on {keys[0]}")
+        self._last.update(dict.fromkeys(keys, task))
+        task.add_done_callback(partial(self._forget, keys))
 
-    def _forget(self, key: str, task: asyncio.Task[None]) -> None:
-        if self._last[key] is task:
-            del self._last[key]
+    def _forget(self, keys: Sequence[str], task: asyncio.Task[None]) -> None:
+        for key in keys:
+            if self._last.get(key) is task:
+                del self._last[key]
 
     async def drain(self) -> None:
         """Finish what was put in."""
@@ -213,9 +215,9 @@ class Lanes:
         await asyncio.gather(*self._last.values(), *self._apart, return_exceptions=True)
 
 
-async def _after(before: asyncio.Task[None] | None, work: Work) -> None:
-    if before is not None:
-        await asyncio.wait({before})
+async def _after(before: Collection[asyncio.Task[None]], work: Work) -> None:
+    if before:
+        await asyncio.wait(before)
     await _guarded(work)
 
 
@@ -227,15 +229,18 @@ async def _guarded(work: Work) -> None:
         log.exception("command not answered")
 
 
-def _key(command: AnyCommand) -> str:
+def _keys(command: AnyCommand) -> list[str]:
+    """What it is about: at least one thing."""
     match command:
         case OrderDecision() | OrderShip() | OrderAcknowledge() | OrderFetch():
-            return f"{command.connection} {command.order_id}"
+            return [f"{command.connection} {command.order_id}"]
         case ReturnDecision() | ReturnLabel():
-            return f"{command.connection} {command.return_id}"
+            return [f"{command.connection} {command.return_id}"]
         case ConnectionSync() | ConnectionSwitch():
-            return command.connection
-        case CatalogUpsert() | StockSet():
-            return command.catalog
+            return [command.connection]
+        case CatalogUpsert():
+            return [command.catalog, *(f"{command.catalog} {p.id}" for p in command.products)]
+        case StockSet():
+            return [f"{command.catalog} {command.product_id}"]
         case _:
             assert_never(command)

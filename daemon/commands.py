@@ -64,15 +64,9 @@ from statemachine.return_events import return_document
 
 OnOrder = OrderDecision | OrderShip | OrderAcknowledge  # those of a moment in one transaction
 Alone = (
-    OrderFetch
-    | ReturnDecision
-    | ReturnLabel
-    | ConnectionSync
-    | ConnectionSwitch
-    | CatalogUpsert
-    | StockSet
+    OrderFetch | ReturnDecision | ReturnLabel | ConnectionSync | ConnectionSwitch | CatalogUpsert
 )
-SomeCommand = TypeVar("SomeCommand", OnOrder, Alone)
+SomeCommand = TypeVar("SomeCommand", OnOrder, StockSet, Alone)
 FETCH_PATIENCE = 30.0  # seconds an order.fetch waits for Spartoo before it is answered `queued`
 
 
@@ -102,11 +96,14 @@ class CommandDesk:
         self._metrics = metrics
         self._clock = clock
         self._on_orders = Together(self._obey, span="obey")
+        self._counts = Together(self._count, span="count")
 
     async def carry_out(self, command: AnyCommand) -> Reply:
         """Do what is asked unless it was done before. Raises DatabaseUnavailable, nothing kept."""
         if isinstance(command, OnOrder):
             reply = await self._on_orders.do(command.connection, command, command.order_id)
+        elif isinstance(command, StockSet):
+            reply = await self._counts.do(command.catalog, command, command.id)
         else:
             reply = await self._alone(command)
         self._metrics.commands.labels(command.command, reply.status).inc()
@@ -165,12 +162,9 @@ class CommandDesk:
             case ConnectionSwitch():
                 return await self._switch(tx, command)
             case CatalogUpsert():
-                return await self._stock(tx, command.id, command.catalog, command.products)
-            case StockSet():
-                update = ProductUpdate(
-                    ProductId(command.product_id), stock=command.stock, as_of=command.as_of
-                )
-                return await self._stock(tx, command.id, command.catalog, [update])
+                catalog = CatalogId(command.catalog)
+                await upsert_products(tx, catalog, command.products, self._clock())
+                return _done(command)
             case OrderFetch():
                 raise AssertionError("order.fetch waits outside a transaction")
             case _:
@@ -216,13 +210,16 @@ class CommandDesk:
         connection = await _connection(tx, command.connection)
         active = command.command == "connection.activate"
         await switch(tx, connection, self._plan, self._clock(), active=active)
-        return Reply("done", reply_body(command.id, "done"))
+        return _done(command)
 
-    async def _stock(
-        self, tx: Tx, command_id: str, catalog: str, updates: Sequence[ProductUpdate]
-    ) -> Reply:
-        await upsert_products(tx, CatalogId(catalog), updates, self._clock())
-        return Reply("done", reply_body(command_id, "done"))
+    async def _count(self, catalog: str, commands: Sequence[StockSet]) -> list[Reply]:
+        """Numbers of one catalogue, in their order, in one transaction: it may wait for orders."""
+
+        async def count(tx: Tx, new: Sequence[StockSet]) -> list[Reply]:
+            await upsert_products(tx, CatalogId(catalog), [*map(_as_update, new)], self._clock())
+            return [_done(command) for command in new]
+
+        return await self._remember_all(commands, count)
 
     async def _fetch(self, command: OrderFetch) -> Reply:
         """Ask for the order and wait for Spartoo's answer; the request itself is stored."""
@@ -312,6 +309,14 @@ def _moved(command: OnOrder, changes: Changes, settings: ConnectionSettings) -> 
     document = order_document(changes.order, settings)
     body = reply_body(command.id, changes.answer, order=document, note=changes.note)
     return Reply(changes.answer, body, changes)
+
+
+def _as_update(command: StockSet) -> ProductUpdate:
+    return ProductUpdate(ProductId(command.product_id), stock=command.stock, as_of=command.as_of)
+
+
+def _done(command: Alone | StockSet) -> Reply:
+    return Reply("done", reply_body(command.id, "done"))
 
 
 def _refusal(command: AnyCommand, refused: Refused) -> Reply:

@@ -1,5 +1,6 @@
 """Takes in what the store says of its products, and has waiting orders decided again."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -25,18 +26,22 @@ async def upsert_products(
 
 
 def _distinct(updates: Iterable[ProductUpdate]) -> list[dict[ProductId, ProductUpdate]]:
-    batches: list[dict[ProductId, ProductUpdate]] = [{}]
+    """No product twice in a batch, none that the first has not: it locks all, in order."""
+    batches: list[dict[ProductId, ProductUpdate]] = []
+    before: Counter[ProductId] = Counter()
     for update in updates:
-        if update.id in batches[-1]:
+        if before[update.id] == len(batches):
             batches.append({})
-        batches[-1][update.id] = update
+        batches[before[update.id]][update.id] = update
+        before[update.id] += 1
     return batches
 
 
 async def _upsert(
     tx: Tx, catalog: CatalogId, updates: dict[ProductId, ProductUpdate], now: datetime
 ) -> int:
-    products = await product_store.lock(tx, catalog, updates.keys())
+    counted = all(update.only_counts for update in updates.values())
+    products = await product_store.lock(tx, catalog, updates.keys(), only_counted=counted)
     reservations: dict[ProductId, list[Reservation]] = {}
     for held in await product_store.live_reservations(tx, catalog, updates.keys()):
         reservations.setdefault(held.product_id, []).append(held)

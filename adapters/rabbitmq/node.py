@@ -85,7 +85,7 @@ class PrivateRabbitMQ:
         self._directory = directory.absolute()
         self._config = config
         self._server = _find_server()
-        self._epmd = _find_tool("epmd")
+        self._epmd = find_tool("epmd")
         self._ports: tuple[int, int, int] | None = None  # AMQP, distribution, epmd
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -110,7 +110,8 @@ class PrivateRabbitMQ:
         if self._process is not None:
             raise RabbitMQFailed("the private RabbitMQ runs already; stop or kill it first")
         if self._ports is None:
-            self._ports = _free_ports()
+            amqp, distribution, epmd = free_ports(3)
+            self._ports = amqp, distribution, epmd
         self._write_files()
         self._process = self._launch()
         try:
@@ -151,7 +152,7 @@ class PrivateRabbitMQ:
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process = None
-        await asyncio.to_thread(_wait_until_free, self._ports or ())
+        await asyncio.to_thread(_wait_until_free, self._own_ports)
 
     async def add_vhost(self, name: str) -> str:
         """Make a virtual host for the user guest; its AMQP address."""
@@ -170,7 +171,7 @@ class PrivateRabbitMQ:
         _, distribution, _ = self._ports or (0, 0, 0)
         call = await asyncio.to_thread(
             subprocess.run,
-            [_find_tool("erl_call"), "-r", "-e", "-address", f"127.0.0.1:{distribution}"],
+            [find_tool("erl_call"), "-r", "-e", "-address", f"127.0.0.1:{distribution}"],
             input=f"{expression}\n".encode(),
             env=self._environment(),
             capture_output=True,
@@ -187,6 +188,11 @@ class PrivateRabbitMQ:
         if self._process is None:
             raise RabbitMQFailed("the private RabbitMQ does not run")
         return self._process.pid
+
+    @property
+    def _own_ports(self) -> tuple[int, ...]:
+        """What nobody listens on once it has ended."""
+        return self._ports or ()
 
     @property
     def _amqp_port(self) -> int:
@@ -277,7 +283,7 @@ def _find_server() -> Path:
     raise RabbitMQMissing
 
 
-def _find_tool(name: str) -> str:
+def find_tool(name: str) -> str:
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_PATH}")
     if found is not None:
         return found
@@ -304,13 +310,13 @@ def _wait_until_free(ports: Iterable[int]) -> None:
             time.sleep(0.02)
 
 
-def _free_ports() -> tuple[int, int, int]:
-    """Three ports below the ephemeral range, so that no outgoing connection takes one meanwhile."""
+def free_ports(count: int) -> list[int]:
+    """Ports below the ephemeral range, so that no outgoing connection takes one meanwhile."""
     candidates = random.SystemRandom().sample(range(15000, 32000), 200)
     free = [port for port in candidates if _is_free(port)]
-    if len(free) < 3:  # noqa: PLR2004 - AMQP, distribution, epmd
-        raise RabbitMQFailed("no three free ports between 15000 and 32000 on 127.0.0.1")
-    return free[0], free[1], free[2]
+    if len(free) < count:
+        raise RabbitMQFailed(f"no {count} free ports between 15000 and 32000 on 127.0.0.1")
+    return free[:count]
 
 
 async def _speaks_amqp(port: int) -> bool:

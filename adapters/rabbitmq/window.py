@@ -17,7 +17,7 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-CONFIRM_SECONDS = 30.0
+CONFIRM_SECONDS = 10.0  # without any: RabbitMQ 3.10 may forget what came while a queue recovered
 PERSISTENT = 2
 
 
@@ -35,8 +35,8 @@ class Message:
 async def publish_window(channel: AbstractChannel, messages: Sequence[Message]) -> list[str | None]:
     """Per message None when the broker confirmed it, else why not.
 
-    Raises TimeoutError when a confirm is missing after CONFIRM_SECONDS, and the client library's
-    error when channel or connection closed: then nothing of the window counts as confirmed.
+    Raises TimeoutError when confirms are missing and none came for CONFIRM_SECONDS, and the client
+    library's error when channel or connection closed: then nothing of the window is confirmed.
     """
     below = await channel.get_underlay_channel()
     if not isinstance(below, Channel):
@@ -44,13 +44,23 @@ async def publish_window(channel: AbstractChannel, messages: Sequence[Message]) 
     ids = [message.properties.message_id or "" for message in messages]
     try:
         confirms = await _write(below, messages, ids)
-        _, missing = await asyncio.wait(confirms, timeout=CONFIRM_SECONDS)
+        missing = await _wait(confirms)
     finally:
         for message_id in ids:
             below.message_id_delivery_tag.pop(message_id, None)
     if missing:
         raise TimeoutError(f"{len(missing)} of {len(messages)} messages not confirmed")
     return [_refusal(confirm) for confirm in confirms]
+
+
+async def _wait(confirms: Sequence[asyncio.Future[object]]) -> set[asyncio.Future[object]]:
+    """Those that are missing after a silence."""
+    missing = {*confirms}
+    while missing:
+        came, missing = await asyncio.wait(missing, timeout=CONFIRM_SECONDS)
+        if not came:
+            break
+    return missing
 
 
 async def _write(

@@ -1,4 +1,4 @@
-"""Customers who order, and the clerk whose commands decide every order's fate."""
+"""Customers who order and change their minds, and the clerk whose commands decide fates."""
 
 import asyncio
 import contextlib
@@ -12,15 +12,24 @@ from typing import Any, Self
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError
 
+from adapters.ports import BrokerUnavailable
+from adapters.rabbitmq.connection import translated
 from adapters.rabbitmq.topology import COMMANDS
+from adapters.spartoo.simulator.catalog import VARIANTS
+from adapters.spartoo.simulator.factory import catalog_line
 from adapters.spartoo.simulator.orders import SimulatedOrder, Status
+from adapters.spartoo.simulator.people import PEOPLE
+from adapters.spartoo.simulator.returns import ReturnStatus, ReturnWishes, SimulatedReturn
 from adapters.spartoo.simulator.world import World
 from tests.fixtures.koongo import Consumer
 
 REPLIES = "chaos.replies"
 TWICE = 0.3  # share of commands that are sent again
+_HALF = 0.5
+_SUDDENLY = 0.02  # at each look of the clerk
+_RECENT = 30  # cases a customer may still think about
 PUBLISH_SECONDS = 10
 
 ACCEPT = ("order.accept", "order.pending_manual")
@@ -28,61 +37,91 @@ REFUSE = ("order.refuse", "order.pending_manual")
 KNOW = ("order.acknowledge", "order.accepted")
 SHIP = ("order.ship", "order.synced")
 CANCEL = ("order.cancel", "order.synced")
+TAKE_BACK = ("return.accept", "return.requested")
+REJECT = ("return.refuse", "return.requested")
+TAKE_BACK_AFTER_ALL = ("return.accept", "return.refused")
 TO_SHIPPED = (Status.IN_PREPARATION, Status.SHIPPED)
 TO_CANCELLED = (Status.IN_PREPARATION, Status.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """The commands an order gets, each once its event was seen, and the path our calls lead it.
+    """The commands an order or return gets, each once its event was seen, and what our calls set.
 
-    `hand`: what somebody sets in the back office once the order waits for a decision.
+    `hand`: what somebody else sets once the event `after` was seen; at any moment without one, and
+    then our calls may come as far as `path`, or not.
     """
 
     commands: tuple[tuple[str, str], ...]
-    path: tuple[Status, ...]
-    hand: Status | None = None
+    path: tuple[int, ...]
+    hand: Status | ReturnStatus | None = None
+    after: str | None = "order.pending_manual"
 
     @property
-    def end(self) -> Status:
-        """Where it stays on Spartoo."""
-        return self.hand or (self.path or (Status.VERIFIED,))[-1]
+    def paths(self) -> set[tuple[int, ...]]:
+        """What our calls may have set."""
+        return {self.path} if self.after else {self.path, ()}
 
 
+CHANGED_MIND = Fate((), (Status.IN_PREPARATION,), Status.CANCELLED, after=None)
 BY_HAND = (
     Fate((), ()),
     Fate((REFUSE,), (Status.CANCELLED,)),
     Fate((ACCEPT, KNOW), (Status.IN_PREPARATION,)),
     Fate((ACCEPT, KNOW, SHIP), TO_SHIPPED),
+    Fate((ACCEPT, KNOW, SHIP), TO_SHIPPED),
     Fate((ACCEPT, KNOW, CANCEL), TO_CANCELLED),
     Fate((), (), Status.IN_PREPARATION),
     Fate((), (), Status.CANCELLED),
+    Fate((), (), Status.CANCELLED, after=None),
 )
 AUTOMATIC = (
     Fate((), (Status.IN_PREPARATION,)),
     Fate((SHIP,), TO_SHIPPED),
+    Fate((SHIP,), TO_SHIPPED),
     Fate((CANCEL,), TO_CANCELLED),
+    CHANGED_MIND,
 )
 TOO_CHEAP = (
     Fate((), ()),
     Fate((REFUSE,), (Status.CANCELLED,)),
     Fate((ACCEPT, SHIP), TO_SHIPPED),
 )
+SENT_BACK = (
+    Fate((), ()),
+    Fate((TAKE_BACK,), (ReturnStatus.ACCEPTED,)),
+    Fate((REJECT,), (ReturnStatus.REFUSED,)),
+    Fate((REJECT, TAKE_BACK_AFTER_ALL), (ReturnStatus.REFUSED, ReturnStatus.ACCEPTED)),
+    Fate((TAKE_BACK,), (ReturnStatus.ACCEPTED,), ReturnStatus.PAID, after="return.accepted"),
+)
 
 
 @dataclass(slots=True)
 class Case:
-    """One order and how far its fate is done."""
+    """One order or return, and how far its fate is done."""
 
-    order: SimulatedOrder
+    subject: SimulatedOrder | SimulatedReturn
     fate: Fate
     sent: int = 0
     ids: list[str] = field(default_factory=list)
     touched: bool = False
+    sent_back: bool = False
 
     @property
     def over(self) -> bool:
         return self.sent == len(self.fate.commands) and self.touched == bool(self.fate.hand)
+
+    @property
+    def initial(self) -> int:
+        """What it was before anybody did anything."""
+        order = isinstance(self.subject, SimulatedOrder)
+        return Status.VERIFIED if order else ReturnStatus.REQUESTED
+
+    @property
+    def about(self) -> dict[str, str]:
+        """How a command names it."""
+        name = "order_id" if isinstance(self.subject, SimulatedOrder) else "return_id"
+        return {"connection": self.subject.account, name: self.subject.id}
 
 
 class Clerk:
@@ -96,6 +135,7 @@ class Clerk:
         self._seen: defaultdict[str, set[str]] = defaultdict(set)
         self._numbers = 0
         self.cases: dict[str, Case] = {}
+        self.amended = 0
         self.commands: dict[str, dict[str, Any]] = {}
         self.published: defaultdict[str, int] = defaultdict(int)
         self.replies: defaultdict[str, list[bytes]] = defaultdict(list)
@@ -114,6 +154,7 @@ class Clerk:
     @property
     def done(self) -> bool:
         """Every command of every fate is with the broker, and has a reply."""
+        assert not any(task.done() for task in self._tasks), "the clerk has left"
         return (
             all(case.over for case in self.cases.values())
             and self._outbox.empty()
@@ -122,10 +163,25 @@ class Clerk:
 
     def take(self, order: SimulatedOrder) -> None:
         """Decide what shall become of it."""
-        fates = BY_HAND if order.account == "manual" else AUTOMATIC
+        fates: tuple[Fate, ...] = BY_HAND if order.account == "manual" else AUTOMATIC
         if order.account != "manual" and order.kind == "too_cheap":
             fates = TOO_CHEAP
         self.cases[order.id] = Case(order, self._rng.choice(fates))
+
+    def amend(self) -> None:
+        """A customer thinks again about an order that nobody has accepted: address, or items."""
+        recent = [*self.cases.values()][-_RECENT:]
+        case = self._rng.choice(recent) if recent else None
+        if case is None or not isinstance(order := case.subject, SimulatedOrder):
+            return
+        if order.status is Status.VERIFIED:
+            self.amended += 1
+            if order.kind == "fine" and self._rng.random() < _HALF:
+                variant = self._rng.choice([*VARIANTS.values()])
+                lines = (catalog_line(variant, self._rng.randint(1, 3)),)
+                self._world.amend(order, lines=lines)
+            else:
+                self._world.amend(order, delivery=self._rng.choice(PEOPLE))
 
     def work(self) -> None:
         """Send what is due after the events that came since."""
@@ -133,15 +189,38 @@ class Clerk:
         for message in messages[self._read :]:
             self._seen[message.body["subject"]].add(message.type)
         self._read = len(messages)
-        for case in self.cases.values():
+        for case in [*self.cases.values()]:
+            self._send_back(case)
             if case.over:
                 continue
-            if case.fate.hand and "order.pending_manual" in self._seen[case.order.id]:
-                self._world.set_status(case.order, case.fate.hand)
-                case.touched = True
+            self._touch(case)
             for command in self._due(case):
                 case.ids.append(self.ask(**command))
                 case.sent += 1
+
+    def _touch(self, case: Case) -> None:
+        """Somebody else acts, if it is time."""
+        fate, subject = case.fate, case.subject
+        if fate.hand is None or case.touched:
+            return
+        seen = fate.after in self._seen[subject.id]
+        if seen or (fate.after is None and self._rng.random() < _SUDDENLY):
+            case.touched = True
+            if isinstance(subject, SimulatedOrder):
+                self._world.set_status(subject, Status(fate.hand))
+            else:
+                subject.status = ReturnStatus(fate.hand)
+
+    def _send_back(self, case: Case) -> None:
+        """Some of what was shipped comes back."""
+        order = case.subject
+        if case.sent_back or not isinstance(order, SimulatedOrder):
+            return
+        if case.over and "order.shipped" in self._seen[order.id]:
+            case.sent_back = True
+            if self._rng.random() < _HALF:
+                returned = self._world.create_return(order, ReturnWishes())
+                self.cases[returned.id] = Case(returned, self._rng.choice(SENT_BACK))
 
     def count_stock(self, product_id: str) -> None:
         """The store's word on a product; numbers never so small that an order has to wait."""
@@ -153,12 +232,12 @@ class Clerk:
     def _due(self, case: Case) -> Iterator[dict[str, Any]]:
         while case.sent < len(case.fate.commands):
             command, after = case.fate.commands[case.sent]
-            if after not in self._seen[case.order.id]:
+            if after not in self._seen[case.subject.id]:
                 return
             if case.ids and not self.replies[case.ids[-1]]:
                 return  # a person waits for the answer before the next step
-            about = {"connection": case.order.account, "order_id": case.order.id}
-            yield {"command_name": command} | about | self._details(command, case.order.id)
+            details = self._details(command, case.subject.id)
+            yield {"command_name": command, **case.about, **details}
 
     def _details(self, command: str, order_id: str) -> dict[str, Any]:
         if command == "order.ship":
@@ -176,7 +255,10 @@ class Clerk:
 
     async def _again(self, work: Any) -> None:
         while True:
-            with contextlib.suppress(*CONNECTION_EXCEPTIONS, TimeoutError):
+            with (
+                contextlib.suppress(BrokerUnavailable, DeliveryError),
+                translated("the clerk's connection"),
+            ):
                 async with await aio_pika.connect(self._url, timeout=5) as connection:
                     await work(connection)
             await asyncio.sleep(0.3)  # the broker is away
@@ -212,7 +294,9 @@ class Clerk:
         lost = asyncio.Event()
         connection.close_callbacks.add(lambda *_: lost.set())
         channel = await connection.channel()
-        queue = await channel.declare_queue(REPLIES, durable=True)
+        queue = await channel.declare_queue(
+            REPLIES, durable=True, arguments={"x-queue-type": "quorum"}
+        )
         await queue.consume(self._keep)
         await lost.wait()
 

@@ -1,12 +1,15 @@
 """A TCP proxy on loopback that can be cut, stalled and slowed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Self
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from itertools import count
+from typing import Literal, Self
 
 _CHUNK = 1 << 16
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Way = Literal["there", "back"]
 
 
 class Link:
@@ -24,7 +27,9 @@ class Link:
         self._tasks: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._awaited: list[tuple[bytes, asyncio.Future[None]]] = []
         self.refusing = False
+        self.swallowing: Way | None = None
         self.delay = 0.0  # seconds a chunk
         self.port = 0
 
@@ -56,10 +61,26 @@ class Link:
         """Nothing goes through; nobody is told."""
         self._flowing.clear()
 
+    def swallow(self, way: Way) -> None:
+        """What goes that way is lost and nobody is told; `drop()` must follow."""
+        self.swallowing = way
+
     def mend(self) -> None:
         """All is well again."""
-        self.refusing, self.delay = False, 0.0
+        self.refusing, self.swallowing, self.delay = False, None, 0.0
         self._flowing.set()
+
+    async def sent(self, mark: bytes) -> None:
+        """Return as soon as something that bears the mark goes there, swallowed or not."""
+        passed = asyncio.get_running_loop().create_future()
+        self._awaited.append((mark, passed))
+        await passed
+
+    def _tell(self, data: bytes) -> None:
+        for mark, passed in self._awaited:
+            if mark in data and not passed.done():
+                passed.set_result(None)
+        self._awaited = [waiting for waiting in self._awaited if not waiting[1].done()]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -77,8 +98,8 @@ class Link:
         ends = {writer, back}
         self._writers |= ends
         pumps = [
-            asyncio.create_task(self._pump(reader, back, hindered=not self._answers_only)),
-            asyncio.create_task(self._pump(there, writer, hindered=True)),
+            asyncio.create_task(self._pump(reader, back, "there")),
+            asyncio.create_task(self._pump(there, writer, "back")),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -90,13 +111,17 @@ class Link:
             self._writers -= ends
 
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, hindered: bool
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way
     ) -> None:
         try:
             while data := await reader.read(_CHUNK):
-                if hindered:
+                if way == "back" or not self._answers_only:
                     await asyncio.sleep(self.delay)
                     await self._flowing.wait()
+                if way == "there":
+                    self._tell(data)
+                if self.swallowing == way:
+                    continue
                 writer.write(data)
                 await writer.drain()
         except OSError:
@@ -106,6 +131,20 @@ class Link:
 def to_port(port: int) -> Callable[[], Awaitable[Streams]]:
     """Opens connections to that port of this machine."""
     return lambda: asyncio.open_connection("127.0.0.1", port)
+
+
+def to_any(ports: Sequence[int]) -> Callable[[], Awaitable[Streams]]:
+    """As a load balancer: opens each connection to the next port that takes it."""
+    turns = count()
+
+    async def connect() -> Streams:
+        turn = next(turns) % len(ports)
+        for port in (*ports[turn:], *ports[:turn]):
+            with suppress(OSError):
+                return await asyncio.open_connection("127.0.0.1", port)
+        raise OSError("nobody is there")
+
+    return connect
 
 
 def to_socket(path: str) -> Callable[[], Awaitable[Streams]]:

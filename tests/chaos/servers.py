@@ -12,6 +12,8 @@ from adapters.postgres.embedded import EmbeddedPostgres
 from tests.fixtures.daemon_process import Daemon
 from tests.fixtures.postgres import eventually
 
+_STOP_SECONDS = 10
+
 
 class MortalPostgres(EmbeddedPostgres):
     """A server that can be killed as a whole or by one of its processes, and revived."""
@@ -54,10 +56,13 @@ class MortalPostgres(EmbeddedPostgres):
             _signal(pids, signal.SIGCONT)
 
     async def shut_down(self) -> None:
-        """As `pg_ctl stop -m fast`."""
+        """As `pg_ctl stop -m fast`; one that is recovering may not obey, and is killed."""
         pid = self.postmaster
         os.kill(pid, signal.SIGINT)
-        await eventually(lambda: _gone([pid]), 30)
+        try:
+            await eventually(lambda: _gone([pid]), _STOP_SECONDS)
+        except TimeoutError:
+            await self.kill()
 
     async def revive(self) -> None:
         """Start it again on what it has kept."""

@@ -3,15 +3,16 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aio_pika
 import asyncpg
 
 from adapters.rabbitmq.topology import COMMANDS, DEAD_COMMANDS, UNROUTED
-from adapters.spartoo.simulator.ledger import Call
 from tests.chaos.clerk import Case, Clerk
-from tests.fixtures.checks import CHANGE_ORDER
+from tests.chaos.fleet import Fleet
+from tests.fixtures.checks import CHANGE_ORDER, CHANGE_RETURN, check_nothing_twice
 from tests.fixtures.koongo import Consumer
 from tests.fixtures.model_checks import Hand, Hands, check_calls
 from tests.fixtures.model_database import StoredWorld
@@ -20,6 +21,18 @@ from tests.fixtures.system import System
 STOCK_ONLY = "other"
 PUSHING = ("auto",)
 _SUBJECTS_SHOWN = 3
+_ERROR_SHOWN = 2000
+TWICE = "changes carried out twice"
+AGAINST = "calls against an order's or return's state"
+FORGOTTEN = "orders and returns that did not meet their fate"
+STORED = "orders, returns, histories, reservations that disagree with Spartoo or a recount"
+CONTENTS = "addresses and items that are not the customer's last word"
+EVENTS = "events lost, out of sequence, repeated differently, or off the legal path"
+REPLIES = "commands unanswered, refused, or answered differently"
+ASIDE = "messages put aside"
+STOCK = "stock numbers that are not the store's last"
+DAEMONS = "daemons that ended by themselves or logged an error"
+ZEROS = (TWICE, AGAINST, FORGOTTEN, STORED, CONTENTS, EVENTS, REPLIES, ASIDE, STOCK, DAEMONS)
 _SUBJECT = re.compile(r"\b[0-9A-F]{16}\b")
 _HISTORY = (
     "select state, spartoo_status, problem, published_at from orders where order_id = $1",
@@ -30,36 +43,73 @@ _HISTORY = (
 _STOCK = "select id, stock, as_of from products where catalog = 'default'"
 
 
-async def check_all(system: System, consumer: Consumer, clerk: Clerk) -> None:
-    """Marketplace, database and every message agree, and every order met its fate."""
-    await system.check(consumer)
-    acted = [
-        Hand(case.order.id, case.fate.hand, 0) for case in clerk.cases.values() if case.fate.hand
-    ]
-    check_calls(system.simulator, Hands(acted), STOCK_ONLY)
-    _check_fates(system, clerk)
-    _check_replies(clerk)
-    await _check_nothing_aside(str(system.amqp_url))
+async def check_all(system: System, consumer: Consumer, clerk: Clerk, fleet: Fleet) -> None:
+    """Every check; raises AssertionError with all that do not hold."""
+    hands = Hands([Hand(c.subject.id, c.fate.hand, 0) for c in clerk.cases.values() if c.fate.hand])
+    simulator = system.simulator
     connection = await asyncpg.connect(system.dsn)
+    stored = StoredWorld(connection, simulator, STOCK_ONLY, PUSHING)
     try:
-        await StoredWorld(connection, system.simulator, STOCK_ONLY, PUSHING).check()
-        await _check_stock(connection, clerk)
+        held = {
+            TWICE: lambda: check_nothing_twice(simulator),
+            AGAINST: lambda: check_calls(simulator, hands, STOCK_ONLY),
+            FORGOTTEN: lambda: _check_fates(system, clerk),
+            STORED: stored.check,
+            CONTENTS: lambda: _check_contents(connection, system),
+            EVENTS: lambda: system.check(consumer),
+            REPLIES: lambda: _check_replies(clerk),
+            ASIDE: lambda: _check_nothing_aside(str(system.amqp_url)),
+            STOCK: lambda: _check_stock(connection, clerk),
+            DAEMONS: lambda: _check_daemons(fleet),
+        }
+        failed = [
+            f"{name}: {error}" for name, check in held.items() if (error := await _error(check))
+        ]
     finally:
         await connection.close()
+    assert not failed, "\n".join(failed)
+
+
+async def _error(check: Callable[[], Awaitable[None] | None]) -> str | None:
+    """What does not hold, if anything."""
+    try:
+        checking = check()
+        if checking is not None:
+            await checking
+    except (AssertionError, TimeoutError) as error:
+        return str(error)[:_ERROR_SHOWN] or type(error).__name__
+    return None
 
 
 def _check_fates(system: System, clerk: Clerk) -> None:
     """Nothing was carried out twice, against a command, or not at all."""
-    changes: dict[str, list[Call]] = {}
+    changes: dict[str, list[int]] = {}
     for call in system.simulator.ledger.after(0):
-        if call.service == CHANGE_ORDER and call.changed:
-            changes.setdefault(str(call.order_id), []).append(call)
-    for order_id, case in clerk.cases.items():
-        done = tuple(call.after for call in changes.get(order_id, []))
-        assert done == case.fate.path, f"{order_id}: {done} instead of {case.fate}"
-        assert case.order.status is case.fate.end, f"{order_id}: {case.order.status}, {case.fate}"
-        if "order.ship" in {command for command, _ in case.fate.commands}:
-            assert case.order.tracking_number == f"T{order_id}"
+        if call.service in {CHANGE_ORDER, CHANGE_RETURN} and call.changed:
+            changes.setdefault(str(call.order_id or call.return_id), []).append(call.after or 0)
+    for subject, case in clerk.cases.items():
+        done, fate = tuple(changes.get(subject, ())), case.fate
+        assert done in fate.paths, f"{subject}: {done} instead of {fate}"
+        end = fate.hand or (done or (case.initial,))[-1]
+        assert case.subject.status == end, f"{subject}: {case.subject.status}, {fate}"
+        if "order.ship" in {command for command, _ in fate.commands}:
+            assert getattr(case.subject, "tracking_number", "") == f"T{subject}"
+
+
+async def _check_contents(connection: "asyncpg.Connection[Any]", system: System) -> None:
+    """Address and items are those the customer wanted last."""
+    orders = system.simulator.world.orders
+    for row in await connection.fetch("select order_id, facts from orders"):
+        facts, order = json.loads(row["facts"]), orders[row["order_id"]]
+        items = [(line["size_reference"], line["quantity"]) for line in facts["lines"]]
+        assert items == [(line.size_reference, line.quantity) for line in order.lines], row
+        assert facts["shipping_address"]["street"] == order.delivery.street, row
+
+
+async def _check_daemons(fleet: Fleet) -> None:
+    """None ended by itself or met an error that nobody foresaw."""
+    fleet.listen()
+    assert not fleet.complaints, sorted(fleet.complaints)[:3]
 
 
 def _check_replies(clerk: Clerk) -> None:
@@ -100,10 +150,10 @@ async def _history(system: System, consumer: Consumer, clerk: Clerk, subject: st
         f"call {c.at:%H:%M:%S.%f} {c.service} {dict(c.fields)} → {c.code},"
         f" {c.before!r} → {c.after!r} {c.faults}"
         for c in system.simulator.ledger.after(0)
-        if c.order_id == subject
+        if subject in {c.order_id, c.return_id}
     ]
     for command_id, command in clerk.commands.items():
-        if command.get("order_id") == subject:
+        if subject in {command.get("order_id"), command.get("return_id")}:
             answers = [json.loads(r).get("status") for r in clerk.replies[command_id]]
             lines.append(f"command {command} sent {clerk.published[command_id]} times: {answers}")
     for question in _HISTORY:
@@ -115,4 +165,4 @@ async def _history(system: System, consumer: Consumer, clerk: Clerk, subject: st
 
 
 def _summary(case: Case | None) -> str:
-    return "not the clerk's" if case is None else f"{case.order.account} {case.fate}"
+    return "not the clerk's" if case is None else f"{case.subject.account} {case.fate}"

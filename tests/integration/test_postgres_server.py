@@ -14,6 +14,7 @@ import pytest
 from adapters.postgres.database import Database
 from adapters.postgres.embedded import EmbeddedMissing, EmbeddedPostgres
 from adapters.postgres.errors import DatabaseUnavailable
+from daemon.wiring import embedded_postgres
 from tests.fixtures.postgres import eventually
 
 pytestmark = pytest.mark.skipif(
@@ -198,3 +199,18 @@ async def test_a_stopped_server_is_unavailable_not_broken(
         async with db.connection() as conn:
             await conn.fetchval("select 1")
     await db.close()
+
+
+async def test_a_server_that_ended_is_started_again(tmp_path: Path) -> None:
+    """As a full disk ends it; whoever uses it goes on as after any outage."""
+    async with embedded_postgres(tmp_path / "postgres") as dsn:
+        first = postmaster(tmp_path)
+        os.kill(first, signal.SIGKILL)
+
+        async def back() -> bool:
+            try:
+                return postmaster(tmp_path) != first and await answers(dsn)
+            except FileNotFoundError:
+                return False
+
+        await eventually(back, 30)

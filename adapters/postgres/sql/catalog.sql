@@ -7,6 +7,13 @@ select pg_advisory_xact_lock(hashtextextended('catalog ' || $1, 0))
 -- its coming decides the order again.
 select pg_advisory_xact_lock_shared(hashtextextended('catalog ' || $1, 0))
 
+-- name: some_unknown
+-- True when not all of these are there.
+select exists (
+    select from unnest($2::text[]) as u (id)
+    where not exists (select from products as p where p.catalog = $1 and p.id = u.id)
+)
+
 -- name: lock
 -- Product rows, always in this order.
 select
