@@ -23,11 +23,11 @@ screenshots: setup chromium ## pictures of the console's pages, in .cache/screen
 	$(VENV)/pytest --quiet tests/browser/screenshots.py
 
 bench: BROKER_VARIABLE := SPARTOO_SYNC_TEST_AMQP_URL
-bench: setup ## measure, with processes of its own; ORDERS=10000 STORED=1000000 make a long run
-	$(if $(ORDERS),ORDERS=$(ORDERS)) $(if $(STORED),STORED=$(STORED)) $(VENV)/pytest --quiet --capture=no tests/bench
+bench: setup ## measure, with processes of its own; ONLY="ingest growth" are some; NEW=20000 … as each file says
+	$(VENV)/pytest --quiet --capture=no $(or $(ONLY:%=tests/bench/test_%.py),tests/bench)
 
 chaos: setup ## crashes and faults on a whole system; MINUTES=10 (half with one daemon, half with three) or KILLS=1000, SEED=1
-	MINUTES=$(MINUTES) KILLS=$(KILLS) SEED=$(SEED) $(VENV)/pytest --quiet --capture=no --show-capture=no tests/chaos
+	$(VENV)/pytest --quiet --capture=no --show-capture=no tests/chaos
 
 fuzz: venv ## coverage-guided, RUNS=1000000 inputs in all; TARGETS="commands core" are some of them
 	@deploy/dev/fuzz.sh $(or $(RUNS),100000) $(TARGETS)
