@@ -18,13 +18,13 @@ from pamqp.common import FieldTable
 from adapters.ports import BrokerUnavailable, CommandMessage
 from adapters.rabbitmq.connection import Broker, translated
 from adapters.rabbitmq.topology import COMMANDS, DEAD_COMMANDS
-from adapters.rabbitmq.window import PERSISTENT, Message, publish_window
+from adapters.rabbitmq.window import NACKED, PERSISTENT, Message, publish_window
 
 log = structlog.get_logger(__name__)
 
 PREFETCH = 64
 CHANNEL_SECONDS = 10.0
-TRIES, PAUSE_SECONDS = 10, 0.5  # of what is refused
+TRIES, PAUSE_SECONDS = 10, 0.5  # of what is nacked; what has no queue would have none then either
 ERROR_LENGTH = 1000  # headers share one frame
 LARGEST_HEADERS = 124_000  # bytes; the frame has 131,072 for these and the other properties
 
@@ -86,10 +86,10 @@ class AmqpCommand:
             await self._delivered.channel.basic_nack(self._delivered.delivery_tag or 0)
 
     async def _publish(self, *messages: Message) -> list[str | None]:
-        """Per message why it was refused, after some tries: a queue may have no leader just now."""
+        """Per message why it was refused: a queue without a leader, by nacks, not at once."""
         refusals = await self._publish_once(messages)
         for _ in range(TRIES):
-            again = [place for place, refusal in enumerate(refusals) if refusal is not None]
+            again = [place for place, refusal in enumerate(refusals) if refusal == NACKED]
             if not again:
                 break
             await asyncio.sleep(PAUSE_SECONDS)

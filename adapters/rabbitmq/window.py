@@ -19,6 +19,7 @@ from pamqp.header import ContentHeader
 
 CONFIRM_SECONDS = 10.0  # without any: RabbitMQ 3.10 may forget what came while a queue recovered
 PERSISTENT = 2
+NACKED = "nacked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,6 @@ def _refusal(confirm: asyncio.Future[object]) -> str | None:
         case PublishError():
             return f"returned: {error.args[0]}"
         case DeliveryError():
-            return "nacked"
+            return NACKED
         case _:
             raise error
