@@ -35,16 +35,10 @@ async def run_daemon(settings: Settings, stop: asyncio.Event, reload: Reload | N
     async with AsyncExitStack() as stack:
         tls = http_tls(settings)
         await _serve(stack, metrics, readiness, tls)
-        beside = []
-        if tls is not None:
-            beside.append(asyncio.create_task(tls.run(stop), name="certificate"))
-        if manager.there:
-            informing = manager.inform(readiness, stop)
-            beside.append(asyncio.create_task(informing, name="service manager"))
+        beside = _beside(tls, manager, readiness, stop)
         stack.push_async_callback(cancel, beside)
         dsn = await stack.enter_async_context(database_url(settings))
-        opening = open_database(dsn, readiness.waits)
-        database = await unless_stopped(opening, stop, beside)
+        database = await unless_stopped(open_database(dsn, readiness.waits), stop, beside)
         if database is None:
             return
         stack.push_async_callback(database.close)
@@ -55,6 +49,18 @@ async def run_daemon(settings: Settings, stop: asyncio.Event, reload: Reload | N
         readiness.link = _link(settings)
         more = {"reload": reload.work(parts, manager)} if reload else {}
         await _work(readiness, parts, more, beside, stop)
+
+
+def _beside(
+    tls: HttpTls | None, manager: ServiceManager, readiness: Readiness, stop: asyncio.Event
+) -> list[asyncio.Task[None]]:
+    """What runs from the first moment on, also while the database is awaited."""
+    beside = {}
+    if tls is not None:
+        beside["certificate"] = tls.run(stop)
+    if manager.there:
+        beside["service manager"] = manager.inform(readiness, stop)
+    return [asyncio.create_task(work, name=name) for name, work in beside.items()]
 
 
 def _link(settings: Settings) -> BrokerLink | None:
