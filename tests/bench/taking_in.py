@@ -25,6 +25,7 @@ select
     and relay.position >= (select max(position) from events)
 from relay
 """
+LOOKED = "select due_at is null from looks where connection = 'shop' and look = 'backfill'"
 WRITTEN = "select pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 
 
@@ -49,10 +50,9 @@ class Taker:
 
     async def look(self) -> Cost:
         """Have it read the whole export; returns when it has."""
-        before = await self._looks()
         async with self.measured() as cost:
             await self._ask()
-            await eventually(lambda: self._looked(before), PATIENCE)
+            await eventually(self._looked, PATIENCE)
         return cost
 
     async def take_in(self, count: int) -> Cost:
@@ -68,12 +68,10 @@ class Taker:
         async with aiohttp.request("POST", url, json={"since": since}) as response:
             response.raise_for_status()
 
-    async def _looks(self) -> float:
-        return await self.daemon.metric("poll_duration_seconds_count", look="backfill")
-
-    async def _looked(self, before: float) -> bool:
-        await asyncio.sleep(0.05)
-        return await self._looks() > before
+    async def _looked(self) -> bool:
+        await asyncio.sleep(0.02)
+        async with self.db.connection() as conn:
+            return bool(await conn.fetchval(LOOKED))
 
     async def _published(self, count: int) -> bool:
         await asyncio.sleep(0.05)
