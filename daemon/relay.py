@@ -11,6 +11,7 @@ from datetime import datetime
 from time import monotonic
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from adapters.ports import BrokerUnavailable, EventPublisher, LoggedEvent
 from adapters.postgres import connections, events
@@ -167,9 +168,10 @@ class Relay:
         for event, why_not in zip(wave, results, strict=True):
             if why_not:
                 log.warning("event not taken", event_id=str(event.id), error=why_not)
+        told, seconds = log.bind(), monotonic() - started
         for event in confirmed:
             del window.waiting[event.position]
-            _tell(event, monotonic() - started)
+            _tell(told, event, seconds)
         await self._settle(window, confirmed, epoch)
         return bool(confirmed)
 
@@ -213,9 +215,9 @@ class Relay:
         return synced
 
 
-def _tell(event: LoggedEvent, seconds: float) -> None:
+def _tell(told: FilteringBoundLogger, event: LoggedEvent, seconds: float) -> None:
     """The broker has confirmed it."""
     about = {"event_id": str(event.id), "type": str(event.type), "subject": event.subject}
-    log.debug("event published", connection=event.connection, order_id=event.order_id, **about)
+    told.debug("event published", connection=event.connection, order_id=event.order_id, **about)
     if event.traceparent is not None:
         note_span("publish", seconds, event.traceparent, **about)
