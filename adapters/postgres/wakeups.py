@@ -15,6 +15,13 @@ log = structlog.get_logger(__name__)
 
 CHANNEL = "spartoo_sync"
 _BACKOFF_SECONDS = (0.2, 0.5, 1, 2, 5, 10)
+_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server's last words came as a statement began
+)
 
 
 class Wakeups:
@@ -78,7 +85,7 @@ class Wakeups:
             try:
                 await self._listen_once()
                 failures = 0
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except _LOST as error:
                 delay = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
                 log.warning("wake-ups lost", error=type(error).__name__, retry_seconds=delay)
                 failures += 1
