@@ -198,9 +198,15 @@ class ExportReader(Generic[T]):
 
     def _plain_item(self, text: bytes, position: int) -> tuple[T, int] | None:
         """The item that begins here and where it ends, if that can be told without the parser."""
-        between_items = self._list is not None and not self._pending and not self._is_broken
-        if not between_items or self._namespaces:
+        if self._list is None or self._pending or self._is_broken or self._namespaces:
             return None
+        if (found := self._plain(text, position)) is None:
+            return None
+        begin, end, item_id = found
+        return self._form.make(text[begin:end], item_id.decode("utf-8", "replace")), end
+
+    def _plain(self, text: bytes, position: int) -> tuple[int, int, bytes] | None:
+        """Where an item begins and ends, and its id, if nothing in it can hide its end."""
         start = self._edges.plain_start.match(text, position)
         if start is None:
             return None
@@ -209,9 +215,7 @@ class ExportReader(Generic[T]):
         if last < 0 or self._edges.not_plain.search(text, inside, last):
             return None
         end = last + len(self._edges.plain_end)
-        if end - begin > LARGEST_ELEMENT:
-            return None
-        return self._form.make(text[begin:end], start[1].decode("utf-8", "replace")), end
+        return (begin, end, start[1]) if end - begin <= LARGEST_ELEMENT else None
 
     def _check_effort(self, again: int) -> None:
         """Cutting by hand parses text again; an answer that asks for it without end is refused."""
@@ -251,9 +255,15 @@ class ExportReader(Generic[T]):
         item = self._look_at_events()
         if failed and self._list is None:
             raise BadAnswer(f"XML malformed outside its {self._form.tag}s")
-        if failed:
+        if failed or (item is None and self._is_stuck(segment)):
             raise _Malformed
         return item
+
+    def _is_stuck(self, segment: bytes) -> bool:
+        """Whether an item has plainly ended, but the parser looks for the end of a quotation."""
+        if self._list is None or not segment.endswith(self._edges.plain_end):
+            return False
+        return self._plain(b"".join(self._pending), 0) is not None
 
     def _check_size(self) -> None:
         if self._list is None:

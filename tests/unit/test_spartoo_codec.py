@@ -74,6 +74,7 @@ SMALL = {
     ),
     "bare <": export(order(1), order(2, "<x>a < b</x>"), order(3)).encode(),
     "end tag missing": export(order(1), order(2)[: -len("</order>")], order(3)).encode(),
+    "a tag with one quote": export(order(1), order(2, "<it's>x</it's>"), order(3)).encode(),
     "comments": export("<!-- <order> -->", order(1), "<!-- </order> -->", order(2)).encode(),
     "nested": export(order(1, f"<linked>{order(9)}</linked>"), order(2)).encode(),
 }
