@@ -56,6 +56,7 @@ async def alive(database: Database) -> AsyncIterator[None]:
 
     Frozen inside, its sessions are ended by a daemon, as those of a frozen daemon are.
     """
+    await _sign(database)  # before anything is locked
     beating = asyncio.create_task(_beat(database), name="sign of life")
     try:
         yield
@@ -68,10 +69,14 @@ async def alive(database: Database) -> AsyncIterator[None]:
 
 async def _beat(database: Database) -> None:
     while True:
-        with suppress(PostgresError):  # the work meets the same, and tells
-            async with database.reserved() as conn:
-                await processes.heartbeat(conn, database.holder, _SILENT)
         await asyncio.sleep(_RENEW_SECONDS)
+        await _sign(database)
+
+
+async def _sign(database: Database) -> None:
+    with suppress(PostgresError):  # the work meets the same, and tells
+        async with database.reserved() as conn:
+            await processes.heartbeat(conn, database.holder, _SILENT)
 
 
 class Holdings:
