@@ -179,14 +179,15 @@ class Intake(ABC, Generic[Id, Read, Changed]):
         export: AsyncGenerator[Exported[Read]],
         storing: AbstractAsyncContextManager[object] = _AT_ONCE,
     ) -> None:
-        """Take all of an export, each batch in a transaction within `storing`.
+        """Take all of an export, each batch in a transaction, at the database within `storing`.
 
         While one is stored the next is read. Raises what the export raises. At its end, what stood
         in quarantine without an id and was not in it any more is gone.
         """
         async with aclosing(_batches(export)) as batches, Behind() as behind:
             async for exported in batches:
-                batch = await self._sift(exported)
+                async with storing:
+                    batch = await self._sift(exported)
                 await behind.do(partial(self._store_within, storing, batch))
         await self._forget_gone()
 
