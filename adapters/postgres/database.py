@@ -12,7 +12,7 @@ import asyncpg
 
 from adapters.postgres.codec import register
 from adapters.postgres.connecting import connect
-from adapters.postgres.errors import translated
+from adapters.postgres.errors import DatabaseUnavailable, translated
 from adapters.postgres.wakeups import Wakeups
 
 if TYPE_CHECKING:
@@ -62,6 +62,15 @@ async def _pool(dsn: str, holder: str, max_size: int) -> "asyncpg.Pool[Record]":
     )
 
 
+async def _close(pool: "asyncpg.Pool[Record]") -> None:
+    try:
+        with translated():
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await pool.close()
+    except DatabaseUnavailable:
+        pool.terminate()
+
+
 class Database:
     """One pool of one process. It outlives a restart of the server: lost connections are replaced.
 
@@ -92,14 +101,9 @@ class Database:
         return cls(holder, pool, reserved, Wakeups(dsn))
 
     async def close(self) -> None:
-        """Give every connection back; those still in use are cut after a few seconds."""
+        """Give every connection back; those in use after a few seconds, or broken, are cut."""
         await self.wakeups.close()
-        try:
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await asyncio.gather(self._pool.close(), self._reserved.close())
-        except TimeoutError:
-            self._pool.terminate()
-            self._reserved.terminate()
+        await asyncio.gather(_close(self._pool), _close(self._reserved))
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Conn]:

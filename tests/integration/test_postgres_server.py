@@ -54,6 +54,10 @@ def postmaster(directory: Path) -> int:
     return int((directory / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
 
 
+def runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
 async def test_the_last_to_leave_stops_the_server(tmp_path: Path) -> None:
     one, two = (EmbeddedPostgres(tmp_path / "postgres") for _ in range(2))
     dsn = await one.start()
@@ -180,6 +184,22 @@ async def test_the_pool_and_its_wakeups_outlive_a_restart(
             assert await db.wakeups.wait("events", 10)
     finally:
         await db.close()
+
+
+async def test_a_session_lost_while_the_pool_is_closed_is_no_error(
+    server: EmbeddedPostgres,
+) -> None:
+    db = await Database.open(await server.start())
+    async with db.connection() as conn:
+        session = await conn.fetchval("select pg_backend_pid()")
+        conn._transport.pause_reading()  # type: ignore[union-attr]  # its end is met by the farewell, not heard of before
+    os.kill(session, signal.SIGTERM)
+
+    async def ended() -> bool:
+        return not runs(session)
+
+    await eventually(ended)
+    await db.close()
 
 
 async def all_at_once(db: Database) -> None:

@@ -51,9 +51,9 @@ def test_login_goes_nowhere_else(target: str) -> None:
 
 
 def test_what_is_sealed_opens_for_its_purpose_only() -> None:
-    sealed = Seal(CIPHER, "search").close("Ada")
-    assert "Ada" not in sealed
-    assert Seal(CIPHER, "search").open(sealed) == "Ada"
+    sealed = Seal(CIPHER, "search").close("Ada Lovelace")
+    assert "Lovelace" not in sealed
+    assert Seal(CIPHER, "search").open(sealed) == "Ada Lovelace"
     assert Seal(CIPHER, "session").open(sealed) is None
     assert Seal(MultiFernet([Fernet(Fernet.generate_key())]), "search").open(sealed) is None
     assert Seal(CIPHER, "search").open(CIPHER.encrypt(b"0123456789abcdef").decode()) is None
