@@ -44,7 +44,7 @@ where relkind = 'r' and relnamespace = 'public'::regnamespace and relname <> 'wr
 async def test_memory_does_not_grow_with_the_export(
     offline: System, record_property: Callable[[str, object], None]
 ) -> None:
-    count = 100_000
+    count = 50_000
     offline.connect("manual", poll_interval=3600, open_look_interval=3600)
     now = datetime.now(UTC)
     for number in range(count):
@@ -61,7 +61,7 @@ async def test_memory_does_not_grow_with_the_export(
     peak = daemon.peak_rss() // MEGABYTE
     record_property("peak_megabytes", peak)
     log.info("peak memory of the daemon: %s MB", peak)
-    assert peak < 200
+    assert peak < 160, "the export alone is more than 60 MB"
 
 
 async def test_unchanged_orders_are_not_written(offline: System) -> None:
@@ -118,7 +118,7 @@ async def test_a_command_is_at_spartoo_within_moments(
     for order in orders:
         asked_at = datetime.now(UTC)
         await asker.tell("order.accept", connection="manual", order_id=order.id)
-        await eventually(partial(has_acceptance, running, order.id), 5)
+        await eventually(partial(has_acceptance, running, order.id))
         seconds.append((accepted_at(running, order.id) - asked_at).total_seconds())
         await consumer.has(order.id, *HELD, "order.accepted", "order.synced")
     median = statistics.median(seconds)

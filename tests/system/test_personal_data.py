@@ -148,6 +148,11 @@ async def test_an_erased_order_stays_erased_when_the_export_brings_it_again(
         key = (ConnectionId("manual"), shipped.id)
         await quarantine.put(tx, *key, b"other", xml, "wrong", datetime.now(UTC))
     assert await found_anywhere(db, NEEDLES) == []
+
+    async def told() -> bool:
+        return bool(consumer.of_type("order.lost"))
+
+    await eventually(told)
     lost = consumer.of_type("order.lost")[0].body["data"]["order"]
     assert lost["customer"] == dict.fromkeys(lost["customer"], "")
 
