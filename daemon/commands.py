@@ -95,6 +95,7 @@ class CommandDesk:
         self._plan = plan
         self._metrics = metrics
         self._clock = clock
+        self.fetch_patience = FETCH_PATIENCE
         self._on_orders = Together(self._obey, span="obey")
         self._counts = Together(self._count, span="count")
 
@@ -242,7 +243,7 @@ class CommandDesk:
 
     async def _settled(self, connection: ConnectionId, order_id: OrderId) -> str:
         """Wait for the fetch: done, or queued when it takes too long. Raises Refused."""
-        deadline = asyncio.get_running_loop().time() + FETCH_PATIENCE
+        deadline = asyncio.get_running_loop().time() + self.fetch_patience
         while asyncio.get_running_loop().time() < deadline:
             async with self._database.connection() as conn:
                 outcome = await actions.fetch_outcome(conn, connection, order_id)

@@ -1,6 +1,5 @@
 """`spartoo-sync orders`: see orders, and decide about them."""
 
-import asyncio
 from typing import Annotated, Literal
 
 import typer
@@ -22,7 +21,7 @@ from daemon.cli.order_show import show_order
 from daemon.cli.order_slip import save_slip
 from daemon.cli.order_what_if import what_if_orders
 from daemon.cli.order_why import why_order
-from daemon.command_messages import OrderAcknowledge, OrderDecision, OrderFetch, reply_body
+from daemon.command_messages import OrderAcknowledge, OrderDecision, OrderFetch
 from daemon.commands import Reply
 from daemon.wiring import Parts
 
@@ -47,7 +46,6 @@ Decision = Literal[
     "order.retry",
 ]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept in the order's history.")]
-_STORE_PATIENCE = 1.0  # seconds for storing a request that nobody will carry out now
 
 
 @command(group, "accept")
@@ -160,10 +158,7 @@ async def _wanted(conn: Conn, name: list[str]) -> tuple[str, str]:
 
 
 async def _fetched(parts: Parts, asked: OrderFetch) -> Reply:
-    """The desk's reply; where no daemon runs, only as long as storing the request takes."""
-    patience = None if await daemon_runs(parts) else _STORE_PATIENCE
-    try:
-        async with asyncio.timeout(patience):
-            return await parts.desk.carry_out(asked)
-    except TimeoutError:
-        return Reply("queued", reply_body(asked.id, "queued"))
+    """The desk's reply; where no daemon runs, as soon as the request is stored."""
+    if not await daemon_runs(parts):
+        parts.desk.fetch_patience = 0
+    return await parts.desk.carry_out(asked)

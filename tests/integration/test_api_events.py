@@ -23,7 +23,7 @@ from daemon.settings import Settings
 from statemachine.changes import Event, EventType
 from statemachine.model import ConnectionId
 from tests.fixtures.api import PREFIX, Api, serving
-from tests.fixtures.postgres import eventually
+from tests.fixtures.postgres import eventually, may_stand_idle
 
 SHOES = ConnectionId("shoes-fr")
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -121,6 +121,7 @@ async def test_a_stream_gives_late_commits_in_their_place_and_passes_what_was_gi
     async with follow(api, "?after=0") as follower, db.connection() as conn:
         late = conn.transaction()
         await late.start()
+        await may_stand_idle(conn)
         await events.append(conn, [event("late")])
         await append(db, "early")
         async with db.connection() as other:

@@ -13,6 +13,7 @@ from cryptography.fernet import Fernet
 from adapters.postgres import leases
 from adapters.postgres.database import Database
 from adapters.rabbitmq.connection import Broker
+from adapters.rabbitmq.node import free_ports
 from adapters.rabbitmq.topology import COMMANDS, declare
 from adapters.spartoo.simulator import Simulator
 from adapters.spartoo.simulator.fault_kinds import AnsweredCode
@@ -28,9 +29,14 @@ PREFIX = "SPARTOO_SYNC_"
 
 
 @pytest.fixture
-def doctor(cli: Cli, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> Cli:
+def http_port() -> int:
+    return free_ports(1)[0]
+
+
+@pytest.fixture
+def doctor(cli: Cli, monkeypatch: pytest.MonkeyPatch, http_port: int) -> Cli:
     """The command line with a free port and a secret key."""
-    monkeypatch.setenv(f"{PREFIX}HTTP_PORT", str(unused_tcp_port))
+    monkeypatch.setenv(f"{PREFIX}HTTP_PORT", str(http_port))
     monkeypatch.setenv(f"{PREFIX}SECRET_KEY", Fernet.generate_key().decode())
     return cli
 
@@ -226,7 +232,7 @@ async def test_a_site_that_is_not_there(connected: Cli) -> None:
     assert (status, "not reachable" in message) == ("failed", True)
 
 
-async def test_who_answers_at_the_port(doctor: Cli, unused_tcp_port: int) -> None:
+async def test_who_answers_at_the_port(doctor: Cli, http_port: int) -> None:
     answers: list[dict[str, object]] = []
 
     async def answer(_: web.Request) -> web.Response:
@@ -236,7 +242,7 @@ async def test_who_answers_at_the_port(doctor: Cli, unused_tcp_port: int) -> Non
     app.router.add_get("/{any}", answer)
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
+    await web.TCPSite(runner, "127.0.0.1", http_port).start()
     try:
         answers[:] = [{"hello": "you"}]
         assert "another program" in (await examined(doctor, "http port"))[1]

@@ -20,6 +20,7 @@ from statemachine.changes import Event, EventType
 from statemachine.model import CatalogId, ConnectionId
 from tests.fixtures.cli import Cli
 from tests.fixtures.daemon_process import environment
+from tests.fixtures.postgres import may_stand_idle
 from tests.unit.builders import NOW
 
 FR = ConnectionId("shoes-fr")
@@ -122,6 +123,7 @@ async def test_follow_shows_what_committed_late(db: Database, cli: Cli) -> None:
     stream = _stream(db, Wanted(None, None, None), 0, follow=True)
     late = db.transaction()
     tx = await late.__aenter__()
+    await may_stand_idle(tx)
     await events.append(tx, [event("late")])
     await log(db, event("early"))
     async with asyncio.timeout(20):

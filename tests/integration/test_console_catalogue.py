@@ -15,7 +15,7 @@ from daemon.products import upsert_products
 from daemon.uploads import MOST_ERRORS
 from statemachine.model import CatalogId, Product, ProductId, ProductUpdate
 from tests.fixtures.merchant import Merchant, Page, no_script
-from tests.fixtures.postgres import add_connection, eventually
+from tests.fixtures.postgres import add_connection, eventually, may_stand_idle
 from tests.unit.builders import NOW, ORDER_ID, Story, product, settings
 
 DEFAULT = CatalogId("default")
@@ -117,7 +117,7 @@ async def over(merchant: Merchant, path: str) -> Page:
     async def ended() -> bool:
         return not (await merchant.get(path)).find("//*[@id='bar']")
 
-    await eventually(ended, 20)
+    await eventually(ended, 60)  # asked within the loop that imports
     return await merchant.get(path)
 
 
@@ -277,6 +277,7 @@ async def test_wrong_forms_are_refused(merchant: Merchant, db: Database) -> None
 
 async def test_few_files_are_read_at_once(merchant: Merchant, db: Database) -> None:
     async with db.transaction() as tx:
+        await may_stand_idle(tx)
         await catalog.lock(tx, DEFAULT, [])  # nobody writes the catalogue meanwhile
         at_once = (merchant.upload(IMPORT, f"{n}.csv", b"id\np1\n") for n in range(4))
         uploaded = await asyncio.gather(*at_once)

@@ -14,7 +14,7 @@ from adapters.postgres.database import Database
 from daemon.clock import counter
 from daemon.holdings import HOLD, ROLES, Holdings
 from daemon.metrics import Metrics
-from tests.fixtures.postgres import eventually, waits_for_a_lock
+from tests.fixtures.postgres import eventually, may_stand_idle, waits_for_a_lock
 
 
 @asynccontextmanager
@@ -76,6 +76,7 @@ async def test_who_was_slow_itself_does_not_judge_the_others(
                 await holdings._renew()
                 await processes.heartbeat(conn, other.holder, timedelta(0))
                 async with conn.transaction():
+                    await may_stand_idle(conn)
                     await conn.execute("lock table looks in access exclusive mode")
                     begun = counter()
                     renewing = asyncio.create_task(holdings._renew())

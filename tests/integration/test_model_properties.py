@@ -350,7 +350,7 @@ def _settings() -> settings:
     return settings(fixed, phases=[Phase.explicit, Phase.generate])
 
 
-@pytest.mark.timeout(max(240, EXAMPLES * 20))
+@pytest.mark.timeout(max(600, EXAMPLES * 20))
 def test_whatever_happens_everything_ends_legal_and_agreed(
     postgres_server: str, postgres_template: str, tmp_path: Path
 ) -> None:

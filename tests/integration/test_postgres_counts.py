@@ -12,7 +12,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.migrate import upgrade
 from adapters.postgres.migration_sql import missing_steps
 from statemachine.model import ActionKind, ConnectionId, OrderId, OrderState, ReturnState
-from tests.fixtures.postgres import add_connection
+from tests.fixtures.postgres import add_connection, may_stand_idle
 from tests.unit.builders import ReturnStory, Story, product, settings
 
 FR = ConnectionId("shoes-fr")
@@ -75,6 +75,7 @@ async def test_writers_and_folders_do_not_wait_for_one_another(db: Database) -> 
             await counts.fold(conn)
 
     async with db.transaction() as tx:  # holds its notes and its orders
+        await may_stand_idle(tx)
         await orders.record(tx, settings(), Story(auto_accept=False).seen().steps, {})
         await asyncio.gather(*(write(n) for n in range(6)), *(fold() for _ in range(6)))
         async with db.connection() as conn:

@@ -4,6 +4,7 @@ import asyncio
 
 from adapters.postgres import events
 from adapters.postgres.database import Database
+from tests.fixtures.postgres import eventually
 
 
 async def notify(db: Database, *topics: str) -> None:
@@ -13,8 +14,13 @@ async def notify(db: Database, *topics: str) -> None:
 
 async def settled(db: Database, *topics: str) -> None:
     """This task has heard all there was up to now: connecting counts as news."""
+
+    async def connected() -> bool:
+        return db.wakeups._everything > 0
+
     for topic in topics:
-        await db.wakeups.wait(topic, 10)
+        await db.wakeups.wait(topic, 10)  # begins to listen
+    await eventually(connected)
     while any([await db.wakeups.wait(topic, 0.2) for topic in topics]):
         pass
 

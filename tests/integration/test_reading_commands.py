@@ -11,7 +11,7 @@ from daemon.commands import CommandDesk
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
 from daemon.settings import Plan
-from tests.fixtures.postgres import add_connection, eventually, waits_for_a_lock
+from tests.fixtures.postgres import add_connection, eventually, may_stand_idle, waits_for_a_lock
 from tests.fixtures.tasks import running
 from tests.unit.builders import settings
 
@@ -89,6 +89,7 @@ async def test_a_reader_that_lost_its_role_gives_back_what_it_has_not_begun(db: 
     async with db.connection() as conn:
         locking = conn.transaction()
         await locking.start()
+        await may_stand_idle(conn)
         await conn.execute("lock table products")
         async with running(reader.run, holdings):
             await eventually(lambda: waits_for_a_lock(db))

@@ -11,7 +11,7 @@ from daemon.holdings import Holdings
 from daemon.metrics import Metrics
 from daemon.relay import Relay
 from statemachine.changes import Event, EventType
-from tests.fixtures.postgres import eventually
+from tests.fixtures.postgres import eventually, may_stand_idle
 
 
 class Recorder:
@@ -45,6 +45,7 @@ async def test_a_gap_that_closes_last_moves_the_stored_position(db: Database) ->
         async with db.connection() as conn:
             slow = conn.transaction()
             await slow.start()
+            await may_stand_idle(conn)
             await append(conn, [event("given up")])
             async with db.transaction() as tx:
                 await append(tx, [event("kept")])

@@ -1,12 +1,12 @@
 """The simulator as a running server: start, rate, size, stop."""
 
 import asyncio
-import socket
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
 
+from adapters.rabbitmq.node import free_ports
 from adapters.spartoo.simulator import SimulatorConfig, running_simulator, serve
 
 KEY = "0123456789ABCDEF"
@@ -54,6 +54,7 @@ async def test_the_rate_can_change_at_run_time() -> None:
     assert (summary["orders"], summary["rate"]) == (20, 2)
 
 
+@pytest.mark.timeout(300)
 async def test_an_export_of_100_000_orders_is_streamed() -> None:
     """What is sent at a time stays small, and nothing of it is kept."""
     config = SimulatorConfig(initial_orders=100_000)
@@ -90,12 +91,6 @@ async def test_other_calls_are_served_while_an_export_is_read_slowly() -> None:
             assert (await slow.content.read()).endswith(b"</statut></root>\n")
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 async def _answers(url: str) -> bool:
     try:
         async with aiohttp.request("GET", url) as response:
@@ -105,7 +100,7 @@ async def _answers(url: str) -> bool:
 
 
 async def test_serve_runs_until_it_is_stopped() -> None:
-    port, stop = _free_port(), asyncio.Event()
+    port, stop = free_ports(1)[0], asyncio.Event()
     summary = f"http://127.0.0.1:{port}/control/summary"
     serving = asyncio.create_task(serve(SimulatorConfig(port=port), stop))
     for _ in range(500):

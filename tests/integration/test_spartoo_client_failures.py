@@ -138,17 +138,17 @@ class TestFailures:
         async def answer(request: web.Request) -> web.StreamResponse:
             response = web.StreamResponse()
             await response.prepare(request)
-            for part in re.findall(".{1,30}", export("A1", "B2", "C3")):
+            for part in re.findall(".{1,40}", export("A1", "B2", "C3")):
                 await response.write(part.encode())
-                await asyncio.sleep(0.02)  # the pace is what is tested
+                await asyncio.sleep(0.1)  # the pace is what is tested
             return response
 
         spartoo.answer = answer
-        assert await exported(spartoo.client(Timeouts(export_read=0.5))) == ["A1", "B2", "C3"]
+        assert await exported(spartoo.client(Timeouts(export_read=1.5))) == ["A1", "B2", "C3"]
 
     async def test_an_export_that_drips_for_ever_ends(self, spartoo: Spartoo) -> None:
         spartoo.answer = dripping(export("A1")[:-20], then=asyncio.Event())
-        client = spartoo.client(Timeouts(export=0.3))
+        client = spartoo.client(Timeouts(export=2))
         orders = client.export_orders(SINCE)
         assert (await anext(orders)).id == "A1"
         with pytest.raises(TransportFault, match="no answer in time"):

@@ -21,7 +21,7 @@ from daemon.settings import DeclaredConnection, load_settings
 from daemon.supervisor import unless_stopped
 from daemon.wiring import open_database, open_parts
 from statemachine.model import ConnectionId, OrderId
-from tests.fixtures.postgres import CIPHER, add_connection, eventually
+from tests.fixtures.postgres import CIPHER, add_connection, eventually, may_stand_idle
 from tests.integration.spartoo_server import Spartoo, serve
 from tests.unit.builders import settings
 
@@ -58,7 +58,9 @@ async def test_holds_are_renewed_while_slow_work_has_every_connection(database_u
         return holdings.epoch("commands") is not None
 
     try:
-        async with db.transaction(), db.transaction():
+        async with db.transaction() as one, db.transaction() as other:
+            await may_stand_idle(one)
+            await may_stand_idle(other)
             keeping = asyncio.ensure_future(holdings.run())
             await eventually(gained)
             keeping.cancel()

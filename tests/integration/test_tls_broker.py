@@ -9,7 +9,7 @@ import pytest
 
 from adapters.ports import BrokerUnavailable
 from adapters.rabbitmq.connection import Broker
-from adapters.rabbitmq.node import PrivateRabbitMQ
+from adapters.rabbitmq.node import PrivateRabbitMQ, free_ports
 from adapters.rabbitmq.topology import declare
 from tests.fixtures.certificates import Authority
 
@@ -56,12 +56,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> Iterator
 
 @pytest.fixture(scope="module")
 def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports(1)[0]
 
 
 async def _listens(port: int) -> None:

@@ -20,7 +20,7 @@ from daemon.settings import Plan
 from daemon.steps import take_steps
 from statemachine.facts import Fact, Seen
 from statemachine.model import OrderId
-from tests.fixtures.postgres import add_connection, eventually, waits_for_a_lock
+from tests.fixtures.postgres import add_connection, eventually, may_stand_idle, waits_for_a_lock
 from tests.fixtures.tasks import running
 from tests.integration.test_unforeseen_failures import now
 from tests.unit.builders import NOW, marketplace_order, settings
@@ -127,6 +127,7 @@ async def test_orders_of_several_connections_are_locked_in_one_order(db: Databas
 
     async with running(Relay(db, LogOnly(), holdings, Metrics(), now).run, holdings):
         async with db.transaction() as tx:
+            await may_stand_idle(tx)
             await tx.execute(lock, "1")
             await eventually(waits)
             await tx.execute(lock, "2")

@@ -35,7 +35,7 @@ from statemachine.model import (
     ProductUpdate,
     ReturnId,
 )
-from tests.fixtures.postgres import add_connection, eventually
+from tests.fixtures.postgres import add_connection, eventually, may_stand_idle
 from tests.fixtures.tasks import running
 from tests.integration.test_reading_commands import Message, Source
 from tests.unit.builders import (
@@ -164,6 +164,7 @@ async def test_figures_that_take_long_do_not_hold_up_the_alarms(db: Database) ->
     async with db.connection() as conn:
         locking = conn.transaction()
         await locking.start()
+        await may_stand_idle(conn)
         await conn.execute("lock table orders")
         async with running(Gauges(db, metrics, now).run):
             await eventually(told)

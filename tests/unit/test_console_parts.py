@@ -68,7 +68,7 @@ def test_what_was_sealed_long_ago_is_over() -> None:
 
 
 def test_a_session_is_logged_in_with_the_present_token_only() -> None:
-    token, other = SecretStr("one"), SecretStr("two")
+    token, other = SecretStr("the first"), SecretStr("the second")
     assert Session.begin().logged_in(None)
     assert not Session.begin().logged_in(token)
     session = Session.begin(token)

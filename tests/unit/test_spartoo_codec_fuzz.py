@@ -40,7 +40,7 @@ def drain(chunks: list[bytes]) -> list[SpartooOrder]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(pieces, max_size=40), st.booleans())
 def test_anything(parts: list[bytes], in_list: bool) -> None:
     body = b"".join(parts)
@@ -50,7 +50,7 @@ def test_anything(parts: list[bytes], in_list: bool) -> None:
     assert drain([body[start : start + 3] for start in range(0, len(body), 3)]) == whole
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(places, st.integers(0, 12), pieces), min_size=1, max_size=4))
 def test_a_valid_export_with_changes(changes: list[tuple[int, int, bytes]]) -> None:
     body = VALID
@@ -67,14 +67,14 @@ def _end_of(one: SpartooOrder) -> int:
     return VALID.index(b"</order>", nested) + len(b"</order>")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(places)
 def test_a_cut_keeps_what_was_complete(cut: int) -> None:
     complete = [one for one in drain([VALID]) if _end_of(one) <= cut]
     assert drain([VALID[:cut]]) == complete
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(pieces, max_size=20), st.booleans())
 def test_an_answer_to_a_change(parts: list[bytes], in_root: bool) -> None:
     body = b"".join(parts)
