@@ -28,6 +28,9 @@ from tests.fixtures.postgres import eventually
 from tests.fixtures.system import System
 
 ENOUGH = 50_000  # units of each product: no order has to wait for stock, and Spartoo takes it
+# RabbitMQ 3.10 writes down some seconds late that a quorum queue is there: killed before, it never
+# has a leader again. The first blow waits for it.
+ON_DISK_SECONDS = 15
 QUIET_SECONDS = 180  # a busy machine works off a minute of trade
 # What a process may hold more: pools and caches of one that has just started still grow.
 MORE = {"files": 12, "threads": 4, "tasks": 12, "MiB": 60}
@@ -184,6 +187,8 @@ async def campaign(
         consumer = await stack.enter_async_context(Consumer(brokers.url))
         clerk = Clerk(brokers.url, consumer, simulator.world, Random(seed + 1))
         await stack.enter_async_context(clerk)
+        await clerk.listening.wait()
+        await asyncio.sleep(ON_DISK_SECONDS)
         blows = Blows(Random(seed), fleet, database, brokers, simulator)
         try:
             yield Campaign(system, fleet, consumer, clerk, blows, Random(seed + 2))

@@ -134,6 +134,7 @@ class Clerk:
         self._read = 0
         self._seen: defaultdict[str, set[str]] = defaultdict(set)
         self._numbers = 0
+        self.listening = asyncio.Event()
         self.cases: dict[str, Case] = {}
         self.amended = 0
         self.commands: dict[str, dict[str, Any]] = {}
@@ -298,6 +299,7 @@ class Clerk:
             REPLIES, durable=True, arguments={"x-queue-type": "quorum"}
         )
         await queue.consume(self._keep)
+        self.listening.set()
         await lost.wait()
 
     async def _keep(self, message: AbstractIncomingMessage) -> None:
