@@ -13,7 +13,7 @@ import structlog
 
 from adapters.postgres import clock
 from adapters.postgres.database import Database
-from adapters.postgres.errors import PostgresError
+from adapters.postgres.errors import PostgresError, translated
 from daemon.supervisor import wait_or_stop
 
 log = structlog.get_logger(__name__)
@@ -37,9 +37,9 @@ class Clock:
 
     @classmethod
     async def of(cls, database: Database) -> Self:
-        """The database's time; this machine's where it cannot be asked now."""
+        """The database's time. Raises PostgresError: this machine's may be anything."""
         made = cls(database, utc_now())
-        moved = await made.check()
+        moved = await made._follow()
         if abs(moved) > _WORTH_TELLING:
             seconds = round(-moved.total_seconds(), 1)
             log.warning("this machine's clock differs from the database's", seconds=seconds)
@@ -56,13 +56,17 @@ class Clock:
                 log.warning("clock set by the database", seconds=round(moved.total_seconds(), 1))
 
     async def check(self) -> timedelta:
-        """Follow the database's clock where it is apart; by how much."""
-        asked = counter()
+        """Follow the database's clock where it is apart, and can be asked; by how much."""
         try:
+            return await self._follow()
+        except PostgresError:
+            return timedelta()
+
+    async def _follow(self) -> timedelta:
+        asked = counter()
+        with translated():
             async with asyncio.timeout(5), self._database.connection() as conn:
                 moment = await clock.now(conn)
-        except (PostgresError, TimeoutError):
-            return timedelta()
         moved = moment - self()
         if abs(moved) <= _TOLERANCE + timedelta(seconds=counter() - asked):
             return timedelta()

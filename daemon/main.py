@@ -4,11 +4,13 @@ import asyncio
 import os
 from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Any
 
 import structlog
 from aiohttp import web
 
+from adapters.postgres.database import Database
 from daemon.broker import BrokerLink
 from daemon.declared import declare
 from daemon.holdings import Holdings
@@ -19,6 +21,7 @@ from daemon.reload import Reload
 from daemon.settings import Settings
 from daemon.supervisor import Work, cancel, supervise, unless_stopped
 from daemon.systemd import ServiceManager
+from daemon.transactions import once_available
 from daemon.web import web_app
 from daemon.wiring import Parts, daemon_tasks, database_url, open_database, open_parts
 
@@ -42,13 +45,22 @@ async def run_daemon(settings: Settings, stop: asyncio.Event, reload: Reload | N
         if database is None:
             return
         stack.push_async_callback(database.close)
-        parts = await stack.enter_async_context(open_parts(settings, database, metrics))
+        opened = partial(_parts, stack, settings, database, metrics)
+        parts = await unless_stopped(once_available(opened, readiness.waits), stop, beside)
+        if parts is None:
+            return
         if await unless_stopped(declare(parts, readiness.waits), stop, beside) is None:
             return
         readiness.parts = parts
         readiness.link = _link(settings)
         more = {"reload": reload.work(parts, manager)} if reload else {}
         await _work(readiness, parts, more, beside, stop)
+
+
+async def _parts(
+    stack: AsyncExitStack, settings: Settings, database: Database, metrics: Metrics
+) -> Parts:
+    return await stack.enter_async_context(open_parts(settings, database, metrics))
 
 
 def _beside(

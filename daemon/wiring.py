@@ -96,7 +96,7 @@ async def open_database(dsn: str, on_wait: Callable[[str], None] = lambda _: Non
 async def open_parts(
     settings: Settings, database: Database, metrics: Metrics
 ) -> AsyncIterator[Parts]:
-    """Everything that is not a running task; closed in reverse order."""
+    """Everything that is not a running task; closed in reverse order. Raises PostgresError."""
     async with AsyncExitStack() as stack:
         cipher = ensure_secret_key(settings)
         clock = await Clock.of(database)

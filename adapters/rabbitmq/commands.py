@@ -5,7 +5,9 @@ properties were set, and a dead letter needs them as they came.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
 from uuid import uuid4
 
 import structlog
@@ -25,6 +27,11 @@ log = structlog.get_logger(__name__)
 PREFETCH = 64
 CHANNEL_SECONDS = 10.0
 TRIES, PAUSE_SECONDS = 10, 0.5  # of what is nacked; what has no queue would have none then either
+SILENT_SECONDS = 60.0  # before a reply queue that confirmed nothing, twice, is tried again
+UNANSWERED = (
+    "reply_not_confirmed: the command was carried out, but the queue of its `reply_to` confirms"
+    " nothing; send the command again, as it is, for the same reply"
+)
 ERROR_LENGTH = 1000  # headers share one frame
 LARGEST_HEADERS = 124_000  # bytes; the frame has 131,072 for these and the other properties
 
@@ -33,10 +40,15 @@ class AmqpCommand:
     """A CommandMessage. Every method raises BrokerUnavailable; then the broker still has it."""
 
     def __init__(
-        self, delivered: DeliveredMessage, replies: AbstractChannel, broker: Broker
+        self,
+        delivered: DeliveredMessage,
+        replies: AbstractChannel,
+        broker: Broker,
+        suspects: dict[str, float],
     ) -> None:
         self._delivered = delivered
         self._broker = broker
+        self._suspects = suspects
         self._properties = delivered.header.properties
         self._replies = replies
 
@@ -58,26 +70,28 @@ class AmqpCommand:
     async def answer(self, reply: bytes) -> None:
         """Send the JSON `reply` if one was asked for, then acknowledge.
 
-        A reply its queue refuses is logged: the command is done all the same.
+        A reply its queue refuses is logged: the command is done all the same. When its queue goes
+        on confirming nothing, the command is put aside: others would wait behind it for ever.
         """
-        if self.wants_reply:
-            (refusal,) = await self._publish(reply_message(self._properties, reply))
-            self._log_refusal(refusal)
-        await self._acknowledge()
+        if await self._tell(reply):
+            await self._acknowledge()
+        else:
+            await self.dead_letter(UNANSWERED)
+            self._suspects[self._properties.reply_to or ""] = monotonic() + SILENT_SECONDS
 
     async def dead_letter(self, error: str, reply: bytes | None = None) -> None:
         """Move it to the dead-letter queue with header `x-error`, confirmed; then acknowledge.
 
         `reply` goes to the asker too, where one was asked for.
         """
-        messages = [dead_message(self._properties, self.body, error)]
-        if reply is not None and self.wants_reply:
-            messages.append(reply_message(self._properties, reply))
-        refusal, *rest = await self._publish(*messages)
+        async with self._confirming():
+            dead = dead_message(self._properties, self.body, error)
+            refusal = await self._publish(dead, self._replies)
         if refusal is not None:
             await self._broker.close()
             raise BrokerUnavailable(f"{DEAD_COMMANDS} did not take a command: {refusal}")
-        self._log_refusal(*rest)
+        if reply is not None and not await self._tell(reply):
+            self._log_refusal(UNANSWERED)
         await self._acknowledge()
 
     async def release(self) -> None:
@@ -85,29 +99,61 @@ class AmqpCommand:
         with translated("giving a command back"):
             await self._delivered.channel.basic_nack(self._delivered.delivery_tag or 0)
 
-    async def _publish(self, *messages: Message) -> list[str | None]:
-        """Per message why it was refused: a queue without a leader, by nacks, not at once."""
-        refusals = await self._publish_once(messages)
-        for _ in range(TRIES):
-            again = [place for place, refusal in enumerate(refusals) if refusal == NACKED]
-            if not again:
-                break
-            await asyncio.sleep(PAUSE_SECONDS)
-            answers = await self._publish_once([messages[place] for place in again])
-            for place, answer in zip(again, answers, strict=True):
-                refusals[place] = answer
-        return refusals
+    async def _tell(self, reply: bytes) -> bool:
+        """Send the reply if one was asked for; False when its queue confirms nothing."""
+        asker = self._properties.reply_to
+        if not asker:
+            return True
+        if monotonic() < self._suspects.get(asker, 0):
+            return False
+        message = reply_message(self._properties, reply)
+        async with self._confirming():
+            if asker in self._suspects:
+                return await self._tell_apart(asker, message)
+            try:
+                refusal = await self._publish(message, self._replies)
+            except TimeoutError:  # as all that waits with it; RabbitMQ 3.10 may forget one at times
+                self._suspects[asker] = 0
+                raise
+        self._log_refusal(refusal)
+        return True
 
-    async def _publish_once(self, messages: Sequence[Message]) -> list[str | None]:
+    async def _tell_apart(self, asker: str, message: Message) -> bool:
+        """On a channel of its own: one queue that is silent keeps back all later confirms."""
+        channel = await self._broker.channel(confirms=True)
+        try:
+            refusal = await self._publish(message, channel)
+        except TimeoutError:
+            return False
+        finally:
+            if not channel.is_closed:
+                await channel.close()
+        self._suspects.pop(asker, None)
+        self._log_refusal(refusal)
+        return True
+
+    @asynccontextmanager
+    async def _confirming(self) -> AsyncIterator[None]:
+        """What is not confirmed in time ends the connection: the broker gives it out again."""
         with translated("answering a command"):
             try:
-                return await publish_window(self._replies, messages)
+                yield
             except TimeoutError:
                 if not self._replies.is_closed:
-                    await self._broker.close()  # it gives out again what was not answered
+                    await self._broker.close()
                 raise
 
-    def _log_refusal(self, refusal: str | None = None) -> None:
+    async def _publish(self, message: Message, channel: AbstractChannel) -> str | None:
+        """Why it was refused; a queue without a leader refuses for a while, by nacks."""
+        (refusal,) = await publish_window(channel, [message])
+        for _ in range(TRIES):
+            if refusal != NACKED:
+                break
+            await asyncio.sleep(PAUSE_SECONDS)
+            (refusal,) = await publish_window(channel, [message])
+        return refusal
+
+    def _log_refusal(self, refusal: str | None) -> None:
         if refusal is not None:
             asker = self._properties.reply_to
             log.warning("reply not delivered", reply_to=asker, error=refusal)
@@ -122,6 +168,7 @@ class AmqpCommandSource:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self._suspects: dict[str, float] = {}  # did not confirm; not tried again before then
         self._channels: tuple[AbstractChannel, AbstractChannel] | None = None
 
     async def commands(self) -> AsyncGenerator[CommandMessage, None]:
@@ -139,7 +186,7 @@ class AmqpCommandSource:
             consuming = await below.basic_consume(COMMANDS, arrived.put, timeout=CHANNEL_SECONDS)
         try:
             while (delivered := await arrived.get()) is not None and not consumer.is_closed:
-                yield AmqpCommand(delivered, replies, self._broker)
+                yield AmqpCommand(delivered, replies, self._broker, self._suspects)
         finally:
             if not consumer.is_closed:
                 await self._hand_back(consumer, consuming.consumer_tag or "", arrived)

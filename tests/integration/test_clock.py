@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 import daemon.clock
 from adapters.postgres import clock as database_clock
 from adapters.postgres.database import Database
+from adapters.postgres.errors import DatabaseUnavailable
 from daemon.clock import Clock
 from daemon.holdings import Holdings
 from daemon.metrics import Metrics
@@ -79,6 +80,17 @@ async def test_with_the_database_away_the_clock_counts_on(
     try:
         assert await clock.check() == timedelta()
         assert abs(clock() - datetime.now(UTC)) < NEAR
+    finally:
+        await database.close()
+
+
+async def test_no_time_is_better_than_this_machines(database_url: str, tmp_path: Path) -> None:
+    server = TlsPostgres(database_url)
+    with server.with_certificate(Authority(tmp_path).issue("127.0.0.1")):
+        database = await Database.open(server.url(sslmode="disable"))
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            await Clock.of(database)
     finally:
         await database.close()
 

@@ -4,30 +4,39 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from itertools import count
+from time import monotonic
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 from aio_pika import Message
 
 from adapters.ports import BrokerUnavailable, LoggedEvent
-from adapters.rabbitmq import window
-from adapters.rabbitmq.commands import AmqpCommandSource
+from adapters.rabbitmq import commands, window
+from adapters.rabbitmq.commands import SILENT_SECONDS, AmqpCommandSource
 from adapters.rabbitmq.connection import Broker
 from adapters.rabbitmq.node import PrivateRabbitMQ
 from adapters.rabbitmq.publisher import AmqpPublisher
-from adapters.rabbitmq.topology import COMMANDS, ORDERS, declare
+from adapters.rabbitmq.topology import COMMANDS, DEAD_COMMANDS, ORDERS, QUORUM, declare
 from tests.fixtures.events import logged_event
 from tests.fixtures.postgres import eventually
+from tests.integration.test_rabbitmq_commands import next_of, send, take
 
 ALARM = "{resource_limit, memory, node()}"
 
 
 @pytest.fixture
-async def broker(own_rabbitmq: PrivateRabbitMQ) -> AsyncIterator[Broker]:
-    """Connected to the node that may be hurt, everything declared."""
-    broker = Broker(await own_rabbitmq.add_vhost(f"test-{uuid4().hex[:12]}"))
+async def url(own_rabbitmq: PrivateRabbitMQ) -> str:
+    """A virtual host of this test's own on the node that may be hurt."""
+    return await own_rabbitmq.add_vhost(f"test-{uuid4().hex[:12]}")
+
+
+@pytest.fixture
+async def broker(url: str) -> AsyncIterator[Broker]:
+    """Connected, everything declared."""
+    broker = Broker(url)
     await broker.connect()
     await declare(broker)
     yield broker
@@ -148,3 +157,57 @@ async def test_a_memory_alarm_stops_publishing_until_it_is_over(
         await own_rabbitmq.evaluate(f"rabbit_alarm:clear_alarm({ALARM}).")
     await until_unblocked(broker)
     assert await publisher.publish([logged_event(1), logged_event(2)]) == [None, None]
+
+
+@asynccontextmanager
+async def suspended(node: PrivateRabbitMQ, vhost: str, queue: str) -> AsyncIterator[None]:
+    """The quorum queue takes everything and confirms nothing."""
+    process = f"whereis('{vhost}_{queue}')"
+    await node.evaluate(f"sys:suspend({process}).")
+    try:
+        yield
+    finally:
+        await node.evaluate(f"sys:resume({process}).")
+
+
+async def test_a_reply_queue_that_confirms_nothing_holds_nobody_up(
+    own_rabbitmq: PrivateRabbitMQ, url: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = await broker.channel(confirms=True)
+    silent = await channel.declare_queue("silent", durable=True, arguments=QUORUM)
+    other = await channel.declare_queue(exclusive=True)
+    reader = Broker(url)
+    source = AmqpCommandSource(reader)
+    question = Message(b"{}", reply_to=silent.name, correlation_id="question")
+
+    async def answer(count: int, reply: bytes) -> list[BaseException | None]:
+        await reader.connect()
+        answers = (command.answer(reply) for command in await take(source, count))
+        return await asyncio.gather(*answers, return_exceptions=True)
+
+    async def put_aside() -> str:
+        dead = await next_of(channel, DEAD_COMMANDS)
+        assert (dead.body, dead.reply_to) == (question.body, silent.name)
+        return str(dead.headers["x-error"])
+
+    await send(channel, question, Message(b"{}", reply_to=other.name))
+    async with suspended(own_rabbitmq, urlsplit(url).path[1:], silent.name):
+        monkeypatch.setattr(window, "CONFIRM_SECONDS", 3)
+        lost = await answer(2, b"on one channel")
+        assert [type(error) for error in lost] == [BrokerUnavailable] * 2
+        assert await answer(2, b"each on its own") == [None, None]
+        assert (await put_aside()).startswith("reply_not_confirmed: the command was carried out")
+        monkeypatch.setattr(window, "CONFIRM_SECONDS", 60)
+        await send(channel, question)
+        async with asyncio.timeout(30):  # it is not tried again for now
+            assert await answer(1, b"not sent") == [None]
+        await put_aside()
+    monkeypatch.setattr(commands, "monotonic", lambda: monotonic() + SILENT_SECONDS)
+    await send(channel, question)
+    assert await answer(1, b"at last") == [None]
+    await reader.close()
+    for queue, last in ((silent, b"at last"), (other, b"each on its own")):
+        replies = []
+        while (reply := await queue.get(no_ack=True, fail=False)) is not None:
+            replies.append(reply.body)
+        assert replies[-1] == last
