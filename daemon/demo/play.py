@@ -91,7 +91,8 @@ async def _drain(stage: Stage, downstream: Downstream, stop: asyncio.Event) -> N
     stage.simulator.world.set_rate(0, "poisson")
     deadline = asyncio.get_running_loop().time() + _DRAIN_SECONDS
     while asyncio.get_running_loop().time() < deadline:
-        if is_drained(await standing(stage.database), stage, downstream.receipts):
+        placed = len(stage.simulator.world.orders)
+        if is_drained(await standing(stage.database), placed, downstream.receipts):
             return
         if await wait_or_stop(stop, _BETWEEN_LOOKS):
             return

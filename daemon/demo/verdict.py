@@ -59,11 +59,14 @@ async def _whole_log(conn: Conn) -> list[LoggedEvent]:
     return log
 
 
-def is_drained(now: Standing, stage: Stage, receipts: Receipts) -> bool:
-    """True when every order was taken in, nothing waits for Spartoo and all events arrived."""
-    placed = len(stage.simulator.world.orders)
+def is_drained(now: Standing, placed: int, receipts: Receipts) -> bool:
+    """True when all orders placed were taken in and stand, nothing waits, and all events arrived.
+
+    An accepted order does not stand: its next event is logged when the broker has the one before.
+    """
+    moving = now.orders.get(OrderState.NEW, 0) + now.orders.get(OrderState.ACCEPTED, 0)
     arrived = all(receipts.arrivals[str(event)] for event in now.log)
-    return sum(now.orders.values()) == placed and not now.waiting and arrived
+    return sum(now.orders.values()) == placed and not (moving or now.waiting) and arrived
 
 
 def findings(now: Standing, stage: Stage, receipts: Receipts) -> list[Finding]:

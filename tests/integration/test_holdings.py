@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from adapters.postgres import processes
 from adapters.postgres.database import Database
 from daemon.clock import counter
-from daemon.holdings import HOLD, ROLES, Holdings
+from daemon.holdings import _CLAIM_SECONDS, _RENEW_SECONDS, _SILENT, HOLD, ROLES, Holdings
 from daemon.metrics import Metrics
 from tests.fixtures.postgres import eventually, may_stand_idle, waits_for_a_lock
 
@@ -26,6 +26,12 @@ async def renewing(*holdings: Holdings) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_what_a_dead_process_held_is_free_within_five_seconds() -> None:
+    promised = timedelta(seconds=5)
+    assert HOLD + timedelta(seconds=_CLAIM_SECONDS) < promised
+    assert _SILENT + timedelta(seconds=_RENEW_SECONDS) < promised
 
 
 async def test_who_is_cut_off_from_the_database_leads_nothing(

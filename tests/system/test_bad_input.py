@@ -171,7 +171,7 @@ async def test_an_order_without_id_is_quarantined_under_a_name_of_its_own(
     async def counted() -> bool:
         return await daemon.metric("quarantined_orders", connection="manual") == 1
 
-    await eventually(counted, 15)
+    await eventually(counted, 90)
     system.simulator.faults.clear()
     await consumer.has(bad.id, *HELD)
     await system.check(consumer)

@@ -79,7 +79,7 @@ async def test_while_the_action_waits_the_command_is_answered_queued_and_adds_no
     running: System, consumer: Consumer, asker: Asker
 ) -> None:
     (order,) = await waiting(running, consumer)
-    running.misbehave(Latency(kind="latency", service="xml_maj_orders", seconds=1.5, count=1))
+    running.misbehave(Latency(kind="latency", service="xml_maj_orders", seconds=6, count=1))
     asked = {"connection": "manual", "order_id": order.id}
     replies = [await asker.ask("order.accept", **asked) for _ in range(3)]
     assert [reply["status"] for reply in replies] == ["queued"] * 3

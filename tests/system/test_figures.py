@@ -76,7 +76,8 @@ async def test_unchanged_orders_are_not_written(offline: System) -> None:
         return bool(row["epoch"] >= times and row["summary"] == unchanged)
 
     await eventually(lambda: seen_unchanged(3), 60)
-    await eventually(lambda: counted(offline), 30)
+    await eventually(lambda: counted(offline), 90)
+    await offline.published(60)
     await note_writes(offline)
     (row,) = await offline.rows("select epoch from looks where look = 'fresh'")
     await eventually(lambda: seen_unchanged(row["epoch"] + 3), 60)

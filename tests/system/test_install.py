@@ -24,12 +24,12 @@ def run(*command: str | Path, directory: Path) -> subprocess.CompletedProcess[st
         cwd=directory,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=600,
         check=False,
     )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_an_installation_is_whole_and_runs(tmp_path: Path) -> None:
     target = tmp_path / "spartoo-sync"
     installed = run(ROOT / "deploy/install.sh", target, directory=tmp_path)

@@ -25,19 +25,20 @@ PERSON = Party(
     street="77 allée Zyxwvu",
     suburb="Escalier Zy",
     city="Zyxbourg",
-    postcode="99777",
+    postcode="9977Q",
     state="Zyxie",
     country="France",
     email="zyxwvine@qwertzowski.example",
     phone="0639987777",
 )
-NEEDLES = (
-    "zyxw",
+NEEDLES = (  # none of them stands in a number, or is likely in a token
+    "zyxwvine",
+    "zyxwvu",
     "qwertzowski",
     "zyx & fils",
     "escalier zy",
     "zyxbourg",
-    "99777",
+    "9977q",
     "zyxie",
     "0639987777",
 )
@@ -116,7 +117,9 @@ async def test_the_customer_goes_and_the_figures_stay(
     assert [order.id for order in found.items] == [shipped.id]
     async with db.connection() as conn:
         facts = json.loads(await conn.fetchval("select facts from orders"))
-        events = await conn.fetch("select data from events where order_id = $1", shipped.id)
+        events = await conn.fetch(
+            "select data from events where order_id = $1 order by position", shipped.id
+        )
     assert len(events) == count
     assert facts["billing_address"]["country"] == "France"
     assert facts["total"] == f"{shipped.total / 100:.2f}"
@@ -131,10 +134,11 @@ async def test_an_erased_order_stays_erased_when_the_export_brings_it_again(
         keys = await privacy.due(tx, datetime.now(UTC) + timedelta(days=1), 50)
         await privacy.erase(tx, keys, datetime.now(UTC))
     assert await found_anywhere(db, NEEDLES) == []
-    looked = await running.rows("select succeeded_at from looks where look = 'fresh'")
+    query = "select succeeded_at from looks where look = 'fresh' order by connection"
+    looked = await running.rows(query)
 
     async def looked_again() -> bool:
-        rows = await running.rows("select succeeded_at from looks where look = 'fresh'")
+        rows = await running.rows(query)
         return all(now > before for (now,), (before,) in zip(rows, looked, strict=True))
 
     await eventually(looked_again, 20)  # unchanged

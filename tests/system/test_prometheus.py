@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import aiohttp
 import pytest
 import yaml
 
+from adapters.rabbitmq.node import free_ports
 from tests.fixtures.daemon_process import Daemon
 from tests.fixtures.postgres import eventually
 from tests.fixtures.system import System
@@ -38,8 +38,7 @@ def prometheus(directory: Path, target: str) -> Iterator[str]:
     assert program, "prometheus is not installed: deploy/dev/checkers.sh"
     config = directory / "prometheus.yaml"
     config.write_text(configuration(target))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_ports(1)[0]}"
     with (directory / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
             [
@@ -117,7 +116,7 @@ async def test_rules_and_dashboard_work_on_what_is_scraped(api: Api, system: Sys
             }
         ]
 
-    await eventually(alarmed, 20)
+    await eventually(alarmed, 90)
     dashboard = json.loads((DEPLOY / "grafana/spartoo-sync.json").read_text())
     asked = {
         panel["title"]: panel["targets"][0]["expr"]
@@ -135,11 +134,13 @@ async def test_rules_and_dashboard_work_on_what_is_scraped(api: Api, system: Sys
     async def shown() -> bool:
         return await without_data() <= WITHOUT_DATA
 
-    await eventually(shown, 20)
-    states = await api.query("max by (state) (spartoo_sync_orders)")
-    assert {s["metric"]["state"]: s["value"][1] for s in states} == {
-        "synced": "10",
-        "pending_manual": "5",
-    }
+    await eventually(shown, 90)
+
+    async def counted() -> bool:
+        states = await api.query("max by (state) (spartoo_sync_orders)")
+        found = {state["metric"]["state"]: state["value"][1] for state in states}
+        return found == {"synced": "10", "pending_manual": "5"}
+
+    await eventually(counted, 90)
     rules = (await api.get("rules"))["groups"][0]["rules"]
     assert {rule["health"] for rule in rules} == {"ok"}

@@ -188,7 +188,7 @@ async def test_crossing_decisions_settle_on_what_spartoo_says(
     """Accepted in the back office while it is refused here, before the next look."""
     returned = come_back(running, order)
     await consumer.has(returned.id, REQUESTED)
-    running.misbehave(Latency(kind="latency", service=EXPORT_RETURNS, seconds=2, count=2))
+    running.misbehave(Latency(kind="latency", service=EXPORT_RETURNS, seconds=4, count=2))
     returned.status = ReturnStatus.ACCEPTED
     await ask(asker, "refuse", returned)
     await consumer.has(returned.id, REQUESTED, "return.accepted")
@@ -208,7 +208,11 @@ async def test_trouble_with_returns_holds_no_order_up(
     await consumer.has(order.id, "order.new", "order.pending_manual")
     order.status = type(order.status).CANCELLED
     await consumer.has(order.id, "order.new", "order.pending_manual", "order.cancelled")
-    assert running.daemons[0].logged("returns not read", connection="manual")
+
+    async def told() -> bool:
+        return running.daemons[0].logged("returns not read", connection="manual")
+
+    await eventually(told)
     await running.check(consumer)
 
 

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from adapters.spartoo.simulator.catalog import VARIANTS
 from adapters.spartoo.simulator.factory import catalog_line
-from adapters.spartoo.simulator.fault_kinds import AnyFault
+from adapters.spartoo.simulator.fault_kinds import AnyFault, Latency
 from adapters.spartoo.simulator.ledger import Call
 from adapters.spartoo.simulator.orders import SimulatedOrder, Status
 from tests.fixtures.checks import CHANGE_ORDER
@@ -16,6 +16,7 @@ from tests.fixtures.koongo import Asker, Consumer, asking
 from tests.fixtures.postgres import eventually
 from tests.fixtures.system import System
 
+EXPORT = "xml_export_orders"
 ACCEPTED = ["order.new", "order.accepted", "order.synced"]
 SHIPPED = [*ACCEPTED, "order.shipped"]
 FAULT: TypeAdapter[AnyFault] = TypeAdapter(AnyFault)
@@ -178,6 +179,9 @@ async def test_a_cancellation_that_crosses_a_shipment_settles_on_what_spartoo_sa
     """Shipped in the back office while it is cancelled here, before the next look."""
     (order,) = in_preparation(running)
     await consumer.has(order.id, *ACCEPTED)
+    running.misbehave(  # before it is read; calls that change something are not slowed
+        Latency(kind="latency", service=EXPORT, account="manual", seconds=3, count=2)
+    )
     running.simulator.world.set_status(order, Status.SHIPPED, "BACK-OFFICE")
     assert (await ask(asker, "cancel", order))["status"] == "queued"
     await consumer.has(order.id, *SHIPPED, "order.problem")

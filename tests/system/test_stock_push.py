@@ -58,7 +58,7 @@ async def test_orders_and_the_store_move_what_spartoo_offers(offline: System) ->
     async def nothing_waits() -> bool:
         return await daemon.metric("actions_pending", action="push_stock") == 0
 
-    await eventually(nothing_waits)
+    await eventually(nothing_waits, 90)
     await offline.check()
 
 
@@ -116,10 +116,11 @@ async def test_reconciliation_puts_right_what_somebody_changed_there(
 async def test_slip_and_communications_beside_a_running_daemon(
     offline: System, cli: Cli, tmp_path: Path
 ) -> None:
-    offline.connect("auto", auto_accept=True)
+    once = {"poll_interval": 3600, "open_look_interval": 3600}
+    offline.connect("auto", auto_accept=True, **once)
     await offline.fill_catalogue(50)
-    await offline.run()
     (order,) = offline.place("auto", lines=[catalog_line(VARIANT, 1)])
+    await offline.run()
     await offline.reaches({order.id: "synced"})
     for name in ("one.pdf", "two.pdf"):
         ran = await cli("orders", "slip", order.id, "--output", tmp_path / name)
