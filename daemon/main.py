@@ -12,6 +12,7 @@ from aiohttp import web
 
 from adapters.postgres.database import Database
 from daemon.broker import BrokerLink
+from daemon.console.catalogue_import import IMPORTS
 from daemon.declared import declare
 from daemon.holdings import Holdings
 from daemon.http_tls import HttpTls, http_tls
@@ -37,7 +38,7 @@ async def run_daemon(settings: Settings, stop: asyncio.Event, reload: Reload | N
     manager = ServiceManager.of(os.environ)
     async with AsyncExitStack() as stack:
         tls = http_tls(settings)
-        await _serve(stack, metrics, readiness, tls)
+        app = await _serve(stack, metrics, readiness, tls)
         beside = _beside(tls, manager, readiness, stop)
         stack.push_async_callback(cancel, beside)
         dsn = await stack.enter_async_context(database_url(settings))
@@ -53,7 +54,9 @@ async def run_daemon(settings: Settings, stop: asyncio.Event, reload: Reload | N
             return
         readiness.parts = parts
         readiness.link = _link(settings)
-        more = {"reload": reload.work(parts, manager)} if reload else {}
+        more: dict[str, Work] = {"imports": app[IMPORTS].run}
+        if reload:
+            more["reload"] = reload.work(parts, manager)
         await _work(readiness, parts, more, beside, stop)
 
 
@@ -83,7 +86,7 @@ def _link(settings: Settings) -> BrokerLink | None:
 
 async def _serve(
     stack: AsyncExitStack, metrics: Metrics, readiness: Readiness, tls: HttpTls | None
-) -> None:
+) -> web.Application:
     """Health and metrics from the first moment on, also while the database is awaited."""
     runner = web.AppRunner(web_app(metrics, readiness), access_log=None, shutdown_timeout=2)
     await runner.setup()
@@ -93,6 +96,7 @@ async def _serve(
     await web.TCPSite(runner, settings.http_host, settings.http_port, ssl_context=context).start()
     host, port = runner.addresses[0][:2]
     log.info("listening", url=f"{'https' if tls else 'http'}://{host}:{port}")
+    return runner.app
 
 
 async def _work(

@@ -85,6 +85,11 @@ class Imports:
         task.add_done_callback(self._running.discard)
         return import_id
 
+    async def run(self, stop: asyncio.Event) -> None:
+        """Leave what is running once stopping: the database is not to wait for it."""
+        await stop.wait()
+        await self.close()
+
     async def close(self) -> None:
         """Leave what is running; what is stored stays."""
         await cancel(self._running)
