@@ -164,6 +164,22 @@ async def test_a_refused_reply_is_logged_and_the_command_done(
     assert [(line["event"], line["error"]) for line in logs] == [("reply not delivered", "nacked")]
 
 
+async def test_a_reply_refused_for_a_while_is_sent_again(
+    asker: AbstractChannel, source: AmqpCommandSource
+) -> None:
+    one: FieldTable = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    asked = await asker.declare_queue(exclusive=True, arguments=one)
+    await asker.default_exchange.publish(Message(b"in the way"), asked.name)
+    await send(asker, Message(b"{}", reply_to=asked.name))
+    (command,) = await take(source, 1)
+    answering = asyncio.create_task(command.answer(b"reply"))
+    await asyncio.sleep(0.3)
+    assert not answering.done()
+    assert (await next_of(asker, asked.name)).body == b"in the way"
+    await answering
+    assert (await next_of(asker, asked.name)).body == b"reply"
+
+
 async def test_a_dead_letter_is_the_same_message_with_its_error(
     asker: AbstractChannel, source: AmqpCommandSource
 ) -> None:
