@@ -122,9 +122,9 @@ async def test_a_second_signal_leaves_at_once(system: System) -> None:
 
     await eventually(under_way, 20)
     daemon.process.terminate()
-    await eventually(lambda: has_logged(daemon, "stopping"))
+    await eventually(lambda: has_logged(daemon, "stopping"), 5)
     daemon.process.terminate()
-    assert await daemon.ended(8) == 1
+    assert await daemon.ended(3) == 1
 
 
 async def has_logged(daemon: Daemon, event: str) -> bool:

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 WAITING = 60
 EXPORT = "xml_export_orders"
-LONGEST_GAP = timedelta(seconds=20)  # about two where nothing else runs, and nothing is held longer
+LONGEST_GAP = timedelta(seconds=5)
 KEPT = "select from looks where split_part(holder, '-', -2)::int = $1"
 
 
