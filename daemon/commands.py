@@ -95,7 +95,7 @@ class CommandDesk:
         self._plan = plan
         self._metrics = metrics
         self._clock = clock
-        self.fetch_patience = FETCH_PATIENCE
+        self.fetch_patience = FETCH_PATIENCE  # seconds
         self._on_orders = Together(self._obey, span="obey")
         self._counts = Together(self._count, span="count")
 

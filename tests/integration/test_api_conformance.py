@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from adapters.postgres.database import Database
-from daemon import commands
 from tests.fixtures.api import PREFIX, Api
 from tests.fixtures.postgres import add_connection
 from tests.integration.test_api_orders import store
@@ -18,10 +17,8 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
 @pytest.mark.timeout(600)  # a minute where nothing else runs; its examples bound it, not time
-async def test_the_document_is_kept_to(
-    api: Api, db: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(commands, "FETCH_PATIENCE", 0.1)
+async def test_the_document_is_kept_to(api: Api, db: Database, tmp_path: Path) -> None:
+    api.parts.desk.fetch_patience = 0.1
     await add_connection(db, settings(auto_accept=False))
     await store(db, "A1", "A2")
     await store_returns(db, "R1", "R2")
