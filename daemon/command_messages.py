@@ -127,6 +127,19 @@ def _either(*kinds: tuple[str, str]) -> dict[str, Any]:
     }
 
 
+_SHIPPED = {
+    "anyOf": [
+        _either(("tracking_number", "string"), ("parcels", "array")),
+        {
+            "required": ["complete"],
+            "properties": {
+                "complete": {"const": True},
+                "tracking_number": {"type": "null"},
+                "parcels": {"type": "null"},
+            },
+        },
+    ]
+}
 _LABELS = ("label_link", "string"), ("label_file", "string")
 _PDF_IN_BASE64 = (
     "^JVBERi0(=|[A-Za-z0-9+/]([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$"
@@ -154,12 +167,19 @@ class OrderDecision(OrderCommand):
     command: Literal[
         "order.accept",
         "order.refuse",
-        "order.cancel",
         "order.lost",
         "order.undelivered",
         "order.retry",
     ]
     reason: Reason | None = None
+
+
+class OrderCancel(OrderCommand):
+    """`force`: also when parcels have left, although Spartoo refunds the whole order."""
+
+    command: Literal["order.cancel"]
+    reason: Reason | None = None
+    force: bool = False
 
 
 class ParcelItem(BaseModel):
@@ -178,34 +198,37 @@ class OrderParcel(BaseModel):
 
 
 class OrderShip(OrderCommand):
-    """One parcel with all that is left to ship, or several with their items."""
+    """One parcel with all that is left to ship, or several with their items.
 
-    model_config = ConfigDict(
-        json_schema_extra=_either(("tracking_number", "string"), ("parcels", "array"))
-    )
+    `complete`: the order is closed with what has left; then no parcel need be named.
+    """
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.update(_SHIPPED))
 
     command: Literal["order.ship"]
     tracking_number: Text | None = None
     shipping_service: ServiceName = ""
     parcels: Annotated[list[OrderParcel] | None, Field(min_length=1)] = None
+    complete: bool = False
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if (self.tracking_number is None) == (self.parcels is None):
+        given = (self.tracking_number is not None) + (self.parcels is not None)
+        if given > 1 or (not given and not self.complete):
             raise ValueError("tracking_number: give it, or parcels with theirs, not both")
         return self
 
     def as_parcels(self) -> tuple[Parcel, ...]:
         """The parcels as the core takes them."""
-        if self.parcels is None:
-            return (Parcel(self.tracking_number or "", self.shipping_service),)
+        if self.tracking_number is not None:
+            return (Parcel(self.tracking_number, self.shipping_service),)
         return tuple(
             Parcel(
                 parcel.tracking_number,
                 parcel.shipping_service,
                 tuple(ShippedItem(item.line, item.quantity) for item in parcel.items),
             )
-            for parcel in self.parcels
+            for parcel in self.parcels or ()
         )
 
 
@@ -313,6 +336,7 @@ class StockSet(Command):
 
 AnyCommand = (
     OrderDecision
+    | OrderCancel
     | OrderShip
     | OrderAcknowledge
     | OrderFetch

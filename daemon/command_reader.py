@@ -21,6 +21,7 @@ from daemon.command_messages import (
     ConnectionSwitch,
     ConnectionSync,
     OrderAcknowledge,
+    OrderCancel,
     OrderDecision,
     OrderFetch,
     OrderShip,
@@ -232,7 +233,7 @@ async def _guarded(work: Work) -> None:
 def _keys(command: AnyCommand) -> list[str]:
     """What it is about: at least one thing."""
     match command:
-        case OrderDecision() | OrderShip() | OrderAcknowledge() | OrderFetch():
+        case OrderDecision() | OrderCancel() | OrderShip() | OrderAcknowledge() | OrderFetch():
             return [f"{command.connection} {command.order_id}"]
         case ReturnDecision() | ReturnLabel():
             return [f"{command.connection} {command.return_id}"]

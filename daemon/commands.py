@@ -21,6 +21,7 @@ from daemon.command_messages import (
     ConnectionSwitch,
     ConnectionSync,
     OrderAcknowledge,
+    OrderCancel,
     OrderDecision,
     OrderFetch,
     OrderShip,
@@ -62,7 +63,8 @@ from statemachine.model import (
 )
 from statemachine.return_events import return_document
 
-OnOrder = OrderDecision | OrderShip | OrderAcknowledge  # those of a moment in one transaction
+# those of a moment in one transaction
+OnOrder = OrderDecision | OrderCancel | OrderShip | OrderAcknowledge
 Alone = (
     OrderFetch | ReturnDecision | ReturnLabel | ConnectionSync | ConnectionSwitch | CatalogUpsert
 )
@@ -274,14 +276,14 @@ def _as_fact(command: OnOrder) -> Command:
     if isinstance(command, OrderAcknowledge):
         return AcknowledgeOrder(command.by, command.store_order_id)
     if isinstance(command, OrderShip):
-        return ShipOrder(command.by, command.as_parcels())
+        return ShipOrder(command.by, command.as_parcels(), command.complete)
+    if isinstance(command, OrderCancel):
+        return CancelOrder(command.by, command.reason, command.force)
     match command.command:
         case "order.accept":
             return AcceptOrder(command.by, command.reason)
         case "order.refuse":
             return RefuseOrder(command.by, command.reason)
-        case "order.cancel":
-            return CancelOrder(command.by, command.reason)
         case "order.lost":
             return LoseOrder(command.by, command.reason)
         case "order.undelivered":

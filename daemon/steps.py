@@ -13,7 +13,7 @@ from adapters.postgres.database import Tx
 from statemachine.changes import Changes
 from statemachine.connection import ConnectionSettings
 from statemachine.draft import Context
-from statemachine.facts import Fact, Refused, Seen, UnknownStatus, leaves_stock_alone
+from statemachine.facts import Fact, Refused, Seen, ShipOrder, UnknownStatus, leaves_stock_alone
 from statemachine.model import CatalogId, ConnectionId, MarketplaceOrder, Order, OrderId
 from statemachine.step import first_sight, step
 from statemachine.stock import Catalogue
@@ -56,7 +56,10 @@ async def take_steps(
     """
     orders = await order_store.lock(tx, ConnectionId(settings.id), facts.keys())
     catalogue = await _catalogue(tx, settings, orders.values(), facts.values())
-    context = Context(settings, catalogue, now)
+    services: tuple[str, ...] = ()
+    if any(isinstance(fact, ShipOrder) for fact in facts.values()):
+        services = await order_store.shipping_services(tx, ConnectionId(settings.id))
+    context = Context(settings, catalogue, now, services)
     stepped = Stepped()
     for order_id, fact in facts.items():
         try:
@@ -107,11 +110,5 @@ async def _catalogue(
 
 
 def references(orders: Sequence[MarketplaceOrder]) -> set[str]:
-    """Every value in the orders' lines that may identify a product."""
-    return {
-        value
-        for order in orders
-        for line in order.lines
-        for value in (line.size_reference, line.reference)
-        if value
-    }
+    """Every value in the orders' lines that identifies a product."""
+    return {line.identifier for order in orders for line in order.lines if line.identifier}

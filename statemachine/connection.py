@@ -96,19 +96,6 @@ SLUG = r"^[A-Za-z0-9][A-Za-z0-9-]{0,62}$"
 CURRENCY = r"^[A-Z]{3}$"
 Slug = Annotated[str, StringConstraints(pattern=SLUG)]
 
-DEFAULT_SHIPPING_SERVICES = (
-    "Colissimo",
-    "Chronopost",
-    "Mondial Relay",
-    "DPD",
-    "UPS",
-    "GLS",
-    "DHL",
-    "FedEx",
-    "TNT",
-    "Royal Mail",
-)
-
 
 class SyncLevel(StrEnum):
     ORDERS_AND_STOCK = "orders_and_stock"
@@ -189,14 +176,15 @@ class ConnectionSettings(BaseModel):
     default_shipping_service: Name | None = Field(
         None,
         title="Default Shipping Service",
-        description="Used when the store's shipping service is not an allowed one (none: such a"
-        " shipment is refused)",
+        description="Used when the store's shipping service is not a known one (none: the store's"
+        " own name is kept, but under a written list such a shipment is refused)",
     )
-    shipping_services: tuple[Name, ...] = Field(
-        DEFAULT_SHIPPING_SERVICES,
+    shipping_services: tuple[Name, ...] | None = Field(
+        None,
         min_length=1,
         title="Allowed shipping services",
-        description="Names are compared without case, accents or spacing",
+        description="None: learnt from the orders and the usual carriers; nothing is refused."
+        " Compared without case, accents, spacing or punctuation, then by the first words",
     )
     shipping_aliases: Mapping[Name, Name] = Field(
         {},
@@ -273,6 +261,8 @@ class ConnectionSettings(BaseModel):
 
     @model_validator(mode="after")
     def _services_are_allowed(self) -> Self:
+        if self.shipping_services is None:
+            return self
         allowed = {canonical_name(name) for name in self.shipping_services}
         named = {"default_shipping_service": self.default_shipping_service}
         named |= {f"shipping_aliases.{name}": to for name, to in self.shipping_aliases.items()}

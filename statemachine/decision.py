@@ -6,10 +6,18 @@ Source: Koongo, "Accept Orders Automatically", "Price Attribute", "Price Attribu
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from decimal import Context, Decimal, Inexact
+from decimal import ROUND_DOWN, Context, Decimal, Inexact
 
 from statemachine.connection import ConnectionSettings, PriceAttribute
-from statemachine.model import Check, Decision, DecisionSettings, Line, MarketplaceOrder, Product
+from statemachine.model import (
+    Address,
+    Check,
+    Decision,
+    DecisionSettings,
+    Line,
+    MarketplaceOrder,
+    Product,
+)
 from statemachine.stock import Catalogue, ordered
 
 ACCEPT = "accept"
@@ -18,8 +26,11 @@ HOLD = "hold"
 AUTO_ACCEPT_OFF = "auto_accept_off"
 BELOW_THRESHOLD = "price_below_threshold"
 NO_REFERENCE = "no_reference_price"
+INCOMPLETE_ADDRESS = "incomplete_address"
+UNUSUAL_AMOUNTS = "unusual_amounts"
 
 _FIGURES = re.compile(r"(\S+) [≥<] \S+ × (\S+) = \S+")
+_SHARE = Decimal("0.0001")
 _EXACT = Context(prec=200, traps=[Inexact])  # money is never rounded; better fail than guess
 
 Finding = tuple[Check, str | None]  # a check, and the reason it gives when it failed
@@ -37,7 +48,20 @@ def decide(
     )
     findings = [f for line in order.lines for f in _examine(line, order, used, catalogue)]
     reasons = [reason for _, reason in findings if reason is not None]
+    if not published_address(order, settings).is_complete:
+        reasons.append(INCOMPLETE_ADDRESS)
     return conclude((check for check, _ in findings), reasons, used, now)
+
+
+def published_address(order: MarketplaceOrder, settings: ConnectionSettings) -> Address:
+    """Where the order is sent: the billing address where the settings or an empty block say so."""
+    billing = ships_to_billing_address(order, settings)
+    return order.billing_address if billing else order.shipping_address
+
+
+def ships_to_billing_address(order: MarketplaceOrder, settings: ConnectionSettings) -> bool:
+    """True where the settings, or an empty delivery block, say so."""
+    return settings.use_billing_address_for_shipping or order.lacks_delivery_address
 
 
 def conclude(
@@ -51,6 +75,9 @@ def conclude(
 def _examine(
     line: Line, order: MarketplaceOrder, used: DecisionSettings, catalogue: Catalogue
 ) -> Iterator[Finding]:
+    if line.is_unusual:
+        yield _unusual_check(line)
+        return
     candidates = [catalogue[product_id] for product_id in catalogue.candidates(line)]
     yield _product_check(line, candidates, used.product_id_attribute)
     if len(candidates) != 1:
@@ -65,13 +92,28 @@ def _examine(
         yield Check(line.line, "currency", passed=False, detail=detail), "currency_mismatch"
     reference = reference_price(product, used.price_attribute)
     if comparable or reference is None:
-        yield price_check(line.line, line.unit_price_discounted, reference, used)
+        yield price_check(line.line, lowest_price(line), reference, used)
+
+
+def _unusual_check(line: Line) -> Finding:
+    detail = (
+        f"{line.quantity} ordered at {line.unit_price_discounted}, {line.line_total} in all:"
+        " a person must judge it"
+    )
+    return Check(line.line, "stock", passed=False, detail=detail), UNUSUAL_AMOUNTS
+
+
+def lowest_price(line: Line) -> Decimal:
+    """The lowest unit price that the line states; the total's share is cut off, never raised."""
+    stated = min(line.unit_price, line.unit_price_discounted)
+    if line.line_total >= _EXACT.multiply(stated, Decimal(line.quantity)):
+        return stated
+    return (line.line_total / line.quantity).quantize(_SHARE, rounding=ROUND_DOWN)
 
 
 def _product_check(line: Line, candidates: Sequence[Product], attribute: str) -> Finding:
     if not candidates:
-        asked = " or ".join(v for v in (line.size_reference, line.reference) if v) or "(empty)"
-        detail = f"no product with {attribute} {asked}"
+        detail = f"no product with {attribute} {line.identifier or '(empty)'}"
         return Check(line.line, "product", passed=False, detail=detail), "unknown_product"
     identified = f"{attribute} {candidates[0].identified_by(attribute)}"
     if len(candidates) == 1:
@@ -88,10 +130,12 @@ def _stock_check(line: Line, product: Product, units: int) -> Finding:
 
 
 def reference_price(product: Product, attribute: str) -> Decimal | None:
-    """The catalogue price an order is measured against."""
+    """The catalogue price an order is measured against; 0 is how feeds write "no price"."""
     if attribute == PriceAttribute.FINAL:
-        return product.price_final_incl_tax
-    return product.price_original_incl_tax
+        price = product.price_final_incl_tax
+    else:
+        price = product.price_original_incl_tax
+    return price or None
 
 
 def price_check(

@@ -1,6 +1,6 @@
 """A step in the making: moves, events, actions and reservations collected into one Changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from statemachine.model import (
     OrderState,
     Problem,
     ProductId,
+    ShippedItem,
 )
 from statemachine.order import Trigger, move
 from statemachine.stock import Catalogue, ordered, with_reserved
@@ -28,6 +29,7 @@ class Context:
     settings: ConnectionSettings
     catalogue: Catalogue
     now: datetime
+    shipping_services: tuple[str, ...] = ()  # names that the connection's orders bear
 
 
 class Draft:
@@ -105,6 +107,16 @@ class Draft:
         known_at = self.order.known_at
         if self.order.reserved and (known_at is None or known_at > self.context.now):
             self._hold(ordered(self.order.facts.lines, self.order.products), reason)
+
+    def give_up(self, items: Iterable[ShippedItem]) -> None:
+        """These units will never leave: what is promised of them ends."""
+        products, held = self.order.products, dict(self.order.reserved)
+        self.set(not_shipped=tuple(items))
+        for item in self.order.not_shipped:
+            product_id = products.get(item.line)
+            if product_id in held:
+                held[product_id] = max(held[product_id] - item.quantity, 0)
+        self._hold({p: n for p, n in held.items() if n}, "order_cancelled")
 
     def release(self, reason: str) -> None:
         """Give back what the store does not know yet; what it knows, it gives back itself."""

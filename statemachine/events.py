@@ -7,7 +7,15 @@ from typing import Any
 
 from statemachine.changes import Event, EventType, Transition
 from statemachine.connection import ConnectionSettings
-from statemachine.model import Address, ConnectionId, Decision, Line, Order, OrderState, Product
+from statemachine.decision import published_address, ships_to_billing_address
+from statemachine.model import (
+    ConnectionId,
+    Decision,
+    Line,
+    Order,
+    OrderState,
+    Product,
+)
 
 _EVENT_OF_STATE = {
     OrderState.NEW: EventType.ORDER_NEW,
@@ -47,12 +55,16 @@ def order_document(order: Order, settings: ConnectionSettings) -> dict[str, Any]
         "payment": facts.payment,
         "customer": facts.customer,
         "billing_address": facts.billing_address,
-        "shipping_address": _shipping_address(order, settings),
+        "shipping_address": published_address(facts, settings),
+        "shipping_address_source": (
+            "billing" if ships_to_billing_address(facts, settings) else "marketplace"
+        ),
         "marketplace_shipping_address": facts.shipping_address,
         "relay": facts.relay,
         "items": [_item(line, order) for line in facts.lines],
         "store_order_id": order.store_order_id,
         "shipments": order.shipments,
+        "not_shipped": order.not_shipped,
     }
 
 
@@ -60,12 +72,6 @@ def _item(line: Line, order: Order) -> dict[str, Any]:
     item = {name: getattr(line, name) for name in _LINE_FIELDS}
     item["product_id"] = order.products.get(line.line)
     return item
-
-
-def _shipping_address(order: Order, settings: ConnectionSettings) -> Address:
-    if settings.use_billing_address_for_shipping:
-        return order.facts.billing_address
-    return order.facts.shipping_address
 
 
 def decision_document(decision: Decision) -> dict[str, Any]:

@@ -30,8 +30,11 @@ class RefuseOrder:
 
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
+    """`force`: also when parcels have left, although Spartoo refunds the whole order."""
+
     by: str
     reason: str | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,14 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class ShipOrder:
-    """The order, or some of it, was given to the carrier."""
+    """The order, or some of it, was given to the carrier.
+
+    `complete`: what is in no parcel by now will never leave.
+    """
 
     by: str
     parcels: tuple[Parcel, ...]
+    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +134,9 @@ def leaves_stock_alone(fact: Fact) -> bool:
     """True for what happens to parcels: it looks at no product and moves no unit."""
     if isinstance(fact, ActionCarriedOut):
         return fact.kind in _TRAVELS
-    return isinstance(fact, ShipOrder | LoseOrder | UndeliverOrder | AcceptedPublished)
+    if isinstance(fact, ShipOrder):
+        return not fact.complete
+    return isinstance(fact, LoseOrder | UndeliverOrder | AcceptedPublished)
 
 
 class Refused(Exception):

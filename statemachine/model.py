@@ -84,6 +84,17 @@ class Address:
     state: str = ""
     country: str = ""
 
+    @property
+    def is_located(self) -> bool:
+        """True with a street, a city or a postcode."""
+        return any((self.street, self.city, self.postcode))
+
+    @property
+    def is_complete(self) -> bool:
+        """True with a name, a street, a city and a postcode."""
+        named = self.first_name or self.last_name or self.company
+        return all((named, self.street, self.city, self.postcode))
+
 
 @dataclass(frozen=True, slots=True)
 class Relay:
@@ -116,10 +127,21 @@ class Line:
     brand: str
     size: str
     color: str
-    quantity: int  # at least 1
+    quantity: int  # 0 or more
     unit_price: Decimal
     unit_price_discounted: Decimal
     line_total: Decimal
+
+    @property
+    def identifier(self) -> str:
+        """What names its product: the size reference where it has one, else the reference."""
+        return self.size_reference or self.reference
+
+    @property
+    def is_unusual(self) -> bool:
+        """True for a voucher or correction: a negative price, or no unit. It counts no stock."""
+        prices = (self.unit_price, self.unit_price_discounted, self.line_total)
+        return self.quantity == 0 or min(prices) < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +162,11 @@ class MarketplaceOrder:
     shipping_address: Address
     relay: Relay | None
     lines: tuple[Line, ...]  # never empty
+
+    @property
+    def lacks_delivery_address(self) -> bool:
+        """True where the billing address stands in for an empty delivery block."""
+        return self.billing_address.is_located and not self.shipping_address.is_located
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +305,7 @@ class Order:
     published_at: datetime | None = None  # the broker confirmed order.accepted
     known_at: datetime | None = None  # since then the store's stock numbers include it
     shipments: tuple[Shipment, ...] = ()
+    not_shipped: tuple[ShippedItem, ...] = ()  # will never leave: closed with what has left
     problem: Problem | None = None
     erased_at: datetime | None = None  # since then it tells of no person
     reserved: Mapping[ProductId, int] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """What a command does to an order, or why it may not be (interfaces, "Command message")."""
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from statemachine.acceptance import UNDECIDED, is_open, queue_acceptance
@@ -18,9 +19,16 @@ from statemachine.facts import (
     ShipOrder,
     UndeliverOrder,
 )
-from statemachine.model import ActionKind, ActionStatus, Order, OrderState
+from statemachine.model import (
+    ActionKind,
+    ActionStatus,
+    Order,
+    OrderState,
+    Shipment,
+    ShippedItem,
+)
 from statemachine.order import TRIGGER_OF, Trigger, target
-from statemachine.shipping import is_complete, with_parcels
+from statemachine.shipping import is_complete, left_to_ship, with_parcels
 
 _COMMANDS = (
     (Trigger.ACCEPT, "accept"),
@@ -102,12 +110,23 @@ def _cancel(draft: Draft, command: RefuseOrder | CancelOrder) -> Changes:
     if refusing and order.state not in UNDECIDED:
         raise _wrong_state(order, "refused")
     _refuse_while(order, ActionKind.SHIP, "shipped")
+    if order.shipments and not (isinstance(command, CancelOrder) and command.force):
+        raise _parcels_shipped(order)
     _withdraw(draft, ActionKind.ACCEPT)
     _withdraw(draft, ActionKind.SHIP)
     draft.set(touched_by=command.by, problem=None)
     reason = command.reason or ("refused" if refusing else None)
     draft.queue(ActionKind.CANCEL, command.by, reason)
     return draft.finish("queued")
+
+
+def _parcels_shipped(order: Order) -> Refused:
+    parcels = ", ".join(shipment.tracking_number for shipment in order.shipments)
+    return Refused(
+        "parcels_shipped",
+        f"parcels of order {order.id} have left: {parcels}; cancelling refunds the whole order"
+        " (force cancels all the same; order.ship with complete closes it with what has left)",
+    )
 
 
 def _withdraw(draft: Draft, kind: ActionKind) -> None:
@@ -117,7 +136,7 @@ def _withdraw(draft: Draft, kind: ActionKind) -> None:
 
 
 def _ship(draft: Draft, command: ShipOrder) -> Changes:
-    """Keep the parcels; the whole order is shipped once every unit is in one."""
+    """Keep the parcels; the order is shipped once every unit is in one, or will never leave."""
     order = draft.order
     if order.state in UNDECIDED or order.state is OrderState.CANCELLED:
         raise _wrong_state(order, "shipped")
@@ -126,8 +145,9 @@ def _ship(draft: Draft, command: ShipOrder) -> Changes:
     news = any(parcel.tracking_number not in known for parcel in command.parcels)
     if news:
         _keep_parcels(draft, command)
-    complete = is_complete(draft.order.facts.lines, draft.order.shipments)
-    if complete and target(order.state, Trigger.SHIP) is not None:
+    if command.complete:
+        _close(draft)
+    if is_complete(draft.order) and target(order.state, Trigger.SHIP) is not None:
         if not order.waits_for(ActionKind.SHIP):
             _withdraw(draft, ActionKind.CANCEL)
             draft.set(touched_by=command.by, problem=None)
@@ -143,14 +163,37 @@ def _keep_parcels(draft: Draft, command: ShipOrder) -> None:
     """Add the parcels; where all was in parcels already, they correct the record."""
     order, settings = draft.order, draft.context.settings
     before = order.shipments
-    correcting = bool(before) and is_complete(order.facts.lines, before)
+    correcting = bool(before) and not left_to_ship(order.facts.lines, before)
     if correcting:
         draft.set(shipments=())
-    draft.set(shipments=with_parcels(draft.order, command.parcels, settings))
+    learnt = draft.context.shipping_services
+    draft.set(shipments=with_parcels(draft.order, command.parcels, settings, learnt))
+    draft.note = _renamed(draft.order.shipments)
+    if order.not_shipped:
+        _close(draft)
     if target(order.state, Trigger.SHIP) is None:
         draft.stamp_shipments()
         first = f" ({before[0].tracking_number})" if before else ""
         draft.note = f"recorded here; Spartoo keeps the first tracking number it was given{first}"
+
+
+def _close(draft: Draft) -> None:
+    """What is in no parcel is recorded as not shipped."""
+    order = draft.order
+    if not order.shipments:
+        raise Refused("bad_command", "complete: no parcel has left; name one, or cancel the order")
+    left = left_to_ship(order.facts.lines, order.shipments)
+    draft.give_up(ShippedItem(line, units) for line, units in sorted(left.items()))
+
+
+def _renamed(shipments: Iterable[Shipment]) -> str | None:
+    """Says which store names stand for other services, or for none that is known."""
+    notes = {
+        f"{s.store_shipping_service!r} is kept as the service {s.shipping_service!r}"
+        for s in shipments
+        if s.store_shipping_service and s.store_shipping_service != s.shipping_service
+    }
+    return "; ".join(sorted(notes)) or None
 
 
 def _report(

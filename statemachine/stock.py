@@ -50,12 +50,11 @@ class Catalogue:
         return self._products[product_id]
 
     def candidates(self, line: Line) -> Sequence[ProductId]:
-        """Products the line may mean: by its size reference first, then by its reference."""
-        for value in (line.size_reference, line.reference):
-            found = self._by_value.get(value) if value else None
-            if found:
-                return found
-        return ()
+        """Products the line may mean, by its size reference alone where it has one.
+
+        A size that the catalogue lacks is never sold from its model's stock.
+        """
+        return self._by_value.get(line.identifier, ()) if line.identifier else ()
 
     def matches(self, lines: Iterable[Line]) -> dict[int, ProductId]:
         """Line number → product, for the lines that mean exactly one."""
@@ -105,7 +104,7 @@ def ordered(lines: Iterable[Line], products: Mapping[int, ProductId]) -> dict[Pr
     units: dict[ProductId, int] = {}
     for line in lines:
         product_id = products.get(line.line)
-        if product_id is not None:
+        if product_id is not None and not line.is_unusual:
             units[product_id] = units.get(product_id, 0) + line.quantity
     return units
 

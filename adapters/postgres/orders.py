@@ -132,6 +132,12 @@ async def oldest_open(conn: "Conn", connection: ConnectionId) -> datetime | None
     return purchased_at
 
 
+async def shipping_services(conn: "Conn", connection: ConnectionId) -> tuple[str, ...]:
+    """The shipping services that the connection's orders have named so far."""
+    found = await conn.fetch(_SQL["shipping_services"], connection)
+    return tuple(row["name"] for row in found)
+
+
 async def find(
     conn: "Conn", order_id: OrderId, connection: ConnectionId | None = None
 ) -> list[Order]:

@@ -23,6 +23,7 @@ from statemachine.model import (
     Product,
     ProductId,
     Shipment,
+    ShippedItem,
 )
 from statemachine.what_if import KeptOrder
 
@@ -30,6 +31,7 @@ _FACTS = TypeAdapter(MarketplaceOrder)
 _DECISION = TypeAdapter(Decision)
 _PROBLEM = TypeAdapter(Problem)
 _SHIPMENTS = TypeAdapter(tuple[Shipment, ...])
+_ITEMS = TypeAdapter(tuple[ShippedItem, ...])
 _PRODUCTS = TypeAdapter(dict[int, ProductId])
 _PRICES = TypeAdapter(dict[int, Decimal])
 
@@ -41,7 +43,8 @@ def columns(orders: Iterable[Order], fingerprints: Iterable[bytes | None]) -> li
 
 
 def _row(order: Order, fingerprint: bytes | None) -> tuple[Any, ...]:
-    references = identifiers(order.facts.lines)
+    lines = order.facts.lines
+    references = dict.fromkeys(r for line in lines for r in (line.size_reference, line.reference))
     return (
         order.id,
         order.state,
@@ -60,15 +63,15 @@ def _row(order: Order, fingerprint: bytes | None) -> tuple[Any, ...]:
         order.known_at,
         dump(order.shipments),
         dump_optional(order.problem),
-        dump(references),
-        "\n".join(order_words(order, references)),
+        dump(identifiers(lines)),
+        "\n".join(order_words(order, [value for value in references if value])),
+        dump(order.not_shipped),
     )
 
 
 def identifiers(lines: Iterable[Line]) -> list[str]:
-    """Every reference that may name a product, once."""
-    references = (value for line in lines for value in (line.size_reference, line.reference))
-    return list(dict.fromkeys(value for value in references if value))
+    """What names the products of these lines, once each."""
+    return list(dict.fromkeys(line.identifier for line in lines if line.identifier))
 
 
 def order(row: Record) -> Order:
@@ -87,6 +90,7 @@ def order(row: Record) -> Order:
         published_at=row["published_at"],
         known_at=row["known_at"],
         shipments=_SHIPMENTS.validate_json(row["shipments"]),
+        not_shipped=_ITEMS.validate_json(row["not_shipped"]),
         erased_at=row["erased_at"],
         problem=row["problem"] and _PROBLEM.validate_json(row["problem"]),
         reserved=_object(row["reserved"]),

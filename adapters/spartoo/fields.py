@@ -13,6 +13,7 @@ _AMOUNT = re.compile(r"([0-9]{1,12})(?:[.,]([0-9]{1,20}))?")
 _COUNT = re.compile(r"([0-9]{1,9})(?:[.,]0+)?")
 _DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[\sT:]\s*([0-9]{2}:[0-9]{2}:[0-9]{2}))?")
 _ZERO_DATE = re.compile(r"0000-00-00.*")
+_AN_AMOUNT = "an amount like 64.90"
 _SPACES = re.compile(r"\s+")
 _FIRST_YEAR = 1970
 _SHOWN = 60
@@ -32,9 +33,18 @@ def parse_amount(text: str) -> Decimal:
     """An amount with the decimals it was sent with; a comma or spaces do not matter."""
     match = _AMOUNT.fullmatch(_SPACES.sub("", text))
     if match is None:
-        raise BadField(text, "an amount like 64.90")
+        raise BadField(text, _AN_AMOUNT)
     whole, decimals = match.groups()
     return Decimal(f"{whole}.{decimals}" if decimals else whole)
+
+
+def parse_signed_amount(text: str) -> Decimal:
+    """An amount of a line, below 0 where it is a voucher or a correction."""
+    try:
+        amount = parse_amount(text.removeprefix("-"))
+    except BadField:
+        raise BadField(text, _AN_AMOUNT) from None
+    return -amount if text.startswith("-") else amount
 
 
 def parse_count(text: str) -> int:

@@ -17,7 +17,14 @@ from adapters.spartoo.element import (
     found_id,
     text_of,
 )
-from adapters.spartoo.fields import BadField, is_zero_date, parse_amount, parse_count, parse_date
+from adapters.spartoo.fields import (
+    BadField,
+    is_zero_date,
+    parse_amount,
+    parse_count,
+    parse_date,
+    parse_signed_amount,
+)
 from statemachine.model import (
     Address,
     Customer,
@@ -137,7 +144,7 @@ def _line(number: int, product: etree._Element) -> Line:
     read = Fields(product, f"product {number}, ")
     quantity = read.required("products_qty", _quantity)
     unit_price, discounted = _unit_prices(read, number)
-    line_total = read.optional("products_final_price", parse_amount)
+    line_total = read.optional("products_final_price", parse_signed_amount)
     return Line(
         line=number,
         reference=read.text("products_reference"),
@@ -158,18 +165,18 @@ def _line(number: int, product: etree._Element) -> Line:
 
 def _quantity(text: str) -> int:
     count = parse_count(text)
-    if not 1 <= count <= _MOST_UNITS:
-        raise BadField(text, f"a quantity of 1 to {_MOST_UNITS}")
+    if count > _MOST_UNITS:
+        raise BadField(text, f"a quantity of at most {_MOST_UNITS}")
     return count
 
 
 def _unit_prices(read: Fields, number: int) -> tuple[Decimal, Decimal]:
     """List price and price after discount; where one is missing the other stands for it.
 
-    Assumed: without `products_price_unit_with_reduce` there was no discount.
+    Without `products_price_unit_with_reduce` the line total says whether there was a discount.
     """
-    listed = read.optional("products_price_unit", parse_amount)
-    discounted = read.optional("products_price_unit_with_reduce", parse_amount)
+    listed = read.optional("products_price_unit", parse_signed_amount)
+    discounted = read.optional("products_price_unit_with_reduce", parse_signed_amount)
     unit_price = discounted if listed is None else listed
     if unit_price is None:
         raise UnreadableOrder(

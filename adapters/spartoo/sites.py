@@ -24,6 +24,7 @@ SITES: dict[str, Site] = {
     "eu": Site("sws.spartoo.eu", "EUR", "Europe"),
     "net": Site("sws.spartoo.net", "EUR", "International"),
     "ch": Site("sws.spartoo.ch", "CHF", "Switzerland"),
+    "at": Site("sws.spartoo.at", "EUR", "Austria"),
     "pl": Site("sws.spartoo.pl", "PLN", "Poland"),
     "cz": Site("sws.spartoo.cz", "CZK", "Czechia"),
     "se": Site("sws.spartoo.se", "SEK", "Sweden"),
@@ -32,7 +33,7 @@ SITES: dict[str, Site] = {
     "fi": Site("sws.spartoo.fi", "EUR", "Finland"),
     "pt": Site("sws.spartoo.pt", "EUR", "Portugal"),
     "ro": Site("sws.spartoo.ro", "RON", "Romania"),
-    "bg": Site("sws.spartoo.bg", "BGN", "Bulgaria"),
+    "bg": Site("sws.spartoo.bg", "EUR", "Bulgaria"),  # since 2026-01-01
     "sk": Site("sws.spartoo.sk", "EUR", "Slovakia"),
     "hu": Site("sws.spartoo.hu", "HUF", "Hungary"),
     "hr": Site("sws.spartoo.com.hr", "EUR", "Croatia"),

@@ -10,7 +10,14 @@ from daemon.api.commands import command
 from daemon.api.filters import Begin, End, OfConnection, OrderNamed, PageWanted, known_connection
 from daemon.api.routes import Answer, Asked, Routes
 from daemon.api.shapes import Listed, OrderDocument, answer, list_of
-from daemon.command_messages import OrderAcknowledge, OrderDecision, OrderFetch, OrderShip, Text
+from daemon.command_messages import (
+    OrderAcknowledge,
+    OrderCancel,
+    OrderDecision,
+    OrderFetch,
+    OrderShip,
+    Text,
+)
 from daemon.order_details import details_document, order_details
 from daemon.slips import delivery_slip
 from statemachine.events import order_document
@@ -97,13 +104,13 @@ async def _find(conn: Conn, named: OrderNamed) -> Order:
 _DECISIONS: dict[str, str] = {
     "accept": "Accept a pending order",
     "refuse": "Refuse a pending order: cancels it",
-    "cancel": "Cancel an order",
     "lost": "Say that the carrier lost it",
     "undelivered": "Say that it came back",
     "retry": "Take up what stopped at a problem",
 }
 for _name, _summary in _DECISIONS.items():
     command(routes, "POST", f"{_ORDER}/{_name}", OrderDecision, f"order.{_name}", _summary)
+command(routes, "POST", f"{_ORDER}/cancel", OrderCancel, "order.cancel", "Cancel an order")
 command(
     routes, "POST", f"{_ORDER}/ship", OrderShip, "order.ship",
     "Say that it is with the carrier, in one parcel or several",

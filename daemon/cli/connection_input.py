@@ -14,7 +14,7 @@ from statemachine.connection import ConnectionSettings
 _LISTS = {"shipping_services"}
 
 
-def pairs(*given: Sequence[str] | None) -> dict[str, str | list[str]]:
+def pairs(*given: Sequence[str] | None) -> dict[str, str | list[str] | None]:
     """KEY=VALUE … as changes to settings. Raises SettingsError."""
     split = [text.partition("=") for texts in given for text in texts or ()]
     faults = [
@@ -40,9 +40,9 @@ def _no_pair(place: int, text: str) -> str:
     return f"setting {place} has no '=': write KEY=VALUE"
 
 
-def _value(key: str, text: str) -> str | list[str]:
-    if key in _LISTS and text:
-        return [name.strip() for name in text.split(",")]
+def _value(key: str, text: str) -> str | list[str] | None:
+    if key in _LISTS:
+        return [name.strip() for name in text.split(",")] if text else None
     return text
 
 

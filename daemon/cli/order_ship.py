@@ -52,14 +52,18 @@ async def ship_order(
             help="One of several parcels and its items, by the order's line numbers; repeatable.",
         ),
     ] = None,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="Close it with what has left: the rest never will.")
+    ] = False,
 ) -> None:
     """Ship an order: Spartoo mails the customer the tracking number.
 
     All that is left in one parcel: --tracking 8R00123 --service Colissimo.
     In several, each with its lines and units:
     --parcel 8R00123:Colissimo:1x2,3 --parcel 8R00124:Colissimo:2
+    What is in no parcel will never leave: --complete, with or without a last parcel.
     """
-    if (tracking is None) == (not parcels):
+    if (tracking is not None and parcels) or not (tracking or parcels or complete):
         raise typer.BadParameter("give --tracking, or --parcel for each of several, not both")
     async with invocation.parts() as parts:
         async with parts.database.connection() as conn:
@@ -72,6 +76,7 @@ async def ship_order(
             order_id=order.id,
             tracking_number=tracking,
             shipping_service=service,
+            complete=complete,
             parcels=parcels and [_with_service(each, service) for each in parcels],
         )
         reply = await parts.desk.carry_out(asked)

@@ -18,6 +18,7 @@ from daemon.cli.output import cell, facts, plain, show, table
 from daemon.cli.return_list import return_table
 from daemon.order_details import OrderDetails, details_document, order_details
 from statemachine.model import Address, Order, Relay
+from statemachine.shipping import units_shipped
 
 _ACTION_COLUMNS = ("action", "status", "tries", "by", "reason", "stored", "settled", "result")
 
@@ -61,11 +62,17 @@ def _general(order: Order) -> list[tuple[str, object]]:
         ("customer", f"{customer.first_name} {customer.last_name} {customer.company}".strip()),
         ("e-mail", customer.email),
         ("telephone", customer.phone),
+        ("shipped", _units(order)),
         ("store's id", order.store_order_id),
         ("published", order.published_at),
         ("touched by", order.touched_by),
     ]
     return [(name, value) for name, value in pairs if value not in (None, "")]
+
+
+def _units(order: Order) -> str | None:
+    shipped, ordered = units_shipped(order)
+    return f"{shipped} of {ordered} units" if order.shipments else None
 
 
 def _addresses(opened: OrderDetails) -> list[Panel]:

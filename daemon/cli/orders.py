@@ -1,6 +1,7 @@
 """`spartoo-sync orders`: see orders, and decide about them."""
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,7 +22,7 @@ from daemon.cli.order_show import show_order
 from daemon.cli.order_slip import save_slip
 from daemon.cli.order_what_if import what_if_orders
 from daemon.cli.order_why import why_order
-from daemon.command_messages import OrderAcknowledge, OrderDecision, OrderFetch
+from daemon.command_messages import OrderAcknowledge, OrderCancel, OrderDecision, OrderFetch
 from daemon.commands import Reply
 from daemon.wiring import Parts
 
@@ -40,7 +41,6 @@ command(group, "why")(why_order)
 Decision = Literal[
     "order.accept",
     "order.refuse",
-    "order.cancel",
     "order.lost",
     "order.undelivered",
     "order.retry",
@@ -51,37 +51,49 @@ Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept in the o
 @command(group, "accept")
 async def accept(invocation: Invocation, name: OrderName, reason: Reason = None) -> None:
     """Accept a waiting order: Spartoo is told, then it is published as accepted."""
-    await _decide(invocation, name, "order.accept", reason)
+    await _decide(invocation, name, _decision("order.accept", reason))
 
 
 @command(group, "refuse")
 async def refuse(invocation: Invocation, name: OrderName, reason: Reason = None) -> None:
     """Refuse a waiting order: it is cancelled on Spartoo, and the customer refunded."""
-    await _decide(invocation, name, "order.refuse", reason)
+    await _decide(invocation, name, _decision("order.refuse", reason))
 
 
 @command(group, "cancel")
-async def cancel(invocation: Invocation, name: OrderName, reason: Reason = None) -> None:
+async def cancel(
+    invocation: Invocation,
+    name: OrderName,
+    reason: Reason = None,
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also when parcels have left: all of it is refunded.")
+    ] = False,
+) -> None:
     """Cancel an order that is not shipped yet: on Spartoo, and the customer is refunded."""
-    await _decide(invocation, name, "order.cancel", reason)
+    await _decide(
+        invocation,
+        name,
+        lambda asked: OrderCancel(command="order.cancel", reason=reason, force=force, **asked),
+    )
 
 
 @command(group, "retry")
 async def retry(invocation: Invocation, name: OrderName) -> None:
     """Try again what failed for an order that needs attention."""
-    await _decide(invocation, name, "order.retry", None)
+    await _decide(invocation, name, _decision("order.retry", None))
 
 
 @command(group, "lost")
 async def lost(invocation: Invocation, name: OrderName, reason: Reason = None) -> None:
     """A shipped order was lost on its way: Spartoo is told."""
-    await _decide(invocation, name, "order.lost", reason)
+    await _decide(invocation, name, _decision("order.lost", reason))
 
 
 @command(group, "undelivered")
 async def undelivered(invocation: Invocation, name: OrderName, reason: Reason = None) -> None:
     """A shipped order came back, not delivered: Spartoo is told."""
-    await _decide(invocation, name, "order.undelivered", reason)
+    await _decide(invocation, name, _decision("order.undelivered", reason))
 
 
 @command(group, "acknowledge")
@@ -107,22 +119,21 @@ async def acknowledge(
         await tell(invocation, parts, reply, done, done)
 
 
-async def _decide(
-    invocation: Invocation, name: list[str], what: Decision, reason: str | None
-) -> None:
+Asked = Callable[[dict[str, Any]], OrderDecision | OrderCancel]  # of what names the order
+
+
+def _decision(what: Decision, reason: str | None) -> Asked:
+    return lambda asked: OrderDecision(command=what, reason=reason, **asked)
+
+
+async def _decide(invocation: Invocation, name: list[str], ask: Asked) -> None:
     async with invocation.parts() as parts:
         async with parts.database.connection() as conn:
             order = await find_order(conn, name)
-        asked = OrderDecision(
-            command=what,
-            id=command_id(),
-            by=asked_by(),
-            connection=order.connection,
-            order_id=order.id,
-            reason=reason,
-        )
+        named = {"id": command_id(), "by": asked_by()}
+        asked = ask({**named, "connection": order.connection, "order_id": order.id})
         reply = await parts.desk.carry_out(asked)
-        verb, about = what.removeprefix("order."), f"{order.connection} {order.id}"
+        verb, about = asked.command.removeprefix("order."), f"{order.connection} {order.id}"
         queued = f"{verb} {about}: stored, Spartoo is told next; `spartoo-sync orders show {about}`"
         await tell(invocation, parts, reply, f"{verb} {about}: done", queued)
 

@@ -41,6 +41,8 @@ async def act(visit: Visit) -> web.Response:
     fields = _named(visit, command)
     if visit.text("reason"):
         fields["reason"] = visit.text("reason")
+    if command == "order.cancel" and visit.text("force"):
+        fields["force"] = True
     outcome = await visit.carry_out(fields)
     return _back(visit, outcome, DONE[command], visit.text("tab"))
 
@@ -49,6 +51,8 @@ async def act(visit: Visit) -> web.Response:
 async def ship(visit: Visit) -> web.Response:
     """One parcel: with all that is left, or with the units given for each line."""
     fields = _named(visit, "order.ship")
+    if visit.text("close"):
+        return await _closed(visit, fields | {"complete": True})
     async with visit.connection() as conn:
         order = (await opened(visit, conn)).order
     items = _units(visit, order)
@@ -66,6 +70,15 @@ async def ship(visit: Visit) -> web.Response:
     said = "The parcel is kept; Spartoo is told once every unit is in one."
     if outcome.status == "queued":
         said = "Spartoo is told that it is shipped."
+    return _back(visit, outcome, outcome.message or said, "shipments")
+
+
+async def _closed(visit: Visit, fields: dict[str, Any]) -> web.Response:
+    """Close the order with the parcels that have left."""
+    outcome = await visit.carry_out(fields)
+    if outcome.refused:
+        return await show_tab(visit, "shipments", status=409, refused=outcome)
+    said = "Spartoo is told that it is shipped; the other units are recorded as not shipped."
     return _back(visit, outcome, outcome.message or said, "shipments")
 
 

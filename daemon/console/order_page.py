@@ -20,7 +20,7 @@ from daemon.slips import WITHOUT_SLIP
 from statemachine.events import order_document
 from statemachine.model import Check, ConnectionId, Order, OrderId, Return, ReturnState
 from statemachine.possible import possible
-from statemachine.shipping import left_to_ship
+from statemachine.shipping import known_services, left_to_ship, units_shipped
 
 PAGES = Pages()
 
@@ -75,9 +75,12 @@ async def _items(_: Conn, opened: Opened) -> Values:
     return {"checks": checks}
 
 
-async def _shipments(_: Conn, opened: Opened) -> Values:
-    order = opened.order
+async def _shipments(conn: Conn, opened: Opened) -> Values:
+    order, settings = opened.order, opened.connection.settings
+    learnt = await order_store.shipping_services(conn, order.connection)
     return {
+        "services": known_services(settings, learnt),
+        "units": units_shipped(order),
         "left": left_to_ship(order.facts.lines, order.shipments),
         "slip": order.state not in WITHOUT_SLIP,
     }

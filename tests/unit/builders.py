@@ -49,8 +49,12 @@ SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 ORDER_ID = OrderId("3FF75E96C3434E92")
 
-HOME = Address(first_name="Ada", street="1 rue de la Paix", city="Paris", country="France")
-OFFICE = Address(first_name="Ada", street="2 quai Perrache", city="Lyon", country="France")
+HOME = Address(
+    first_name="Ada", street="1 rue de la Paix", city="Paris", postcode="75002", country="France"
+)
+OFFICE = Address(
+    first_name="Ada", street="2 quai Perrache", city="Lyon", postcode="69002", country="France"
+)
 
 
 def settings(**given: Any) -> ConnectionSettings:
@@ -69,7 +73,7 @@ def line(number: int = 1, reference: str = "10001", **given: Any) -> Line:
         "brand": "Acme",
         "size": "38",
         "color": "red",
-        "unit_price": Decimal("79.99"),
+        "unit_price": max(Decimal("79.99"), price),
         "line_total": price * quantity,
         **given,
     }

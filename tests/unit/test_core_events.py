@@ -1,7 +1,7 @@
 """Events in exactly the shapes that interfaces.md promises."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, is_dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,7 @@ from statemachine.events import order_document, quarantined_event, stock_event
 from statemachine.facts import AcceptOrder, AcknowledgeOrder, ActionRejected, CatalogueChanged
 from statemachine.model import (
     ActionKind,
+    Address,
     ConnectionId,
     OrderState,
     Relay,
@@ -26,6 +27,7 @@ from tests.unit.builders import (
     ORDER_ID,
     Story,
     line,
+    marketplace_order,
     only,
     product,
     reach,
@@ -51,7 +53,7 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Decimal | str) else value
 
 
-def address(first_name: str, street: str, city: str) -> dict[str, str]:
+def address(first_name: str, street: str, city: str, postcode: str) -> dict[str, str]:
     return {
         "first_name": first_name,
         "last_name": "",
@@ -59,7 +61,7 @@ def address(first_name: str, street: str, city: str) -> dict[str, str]:
         "street": street,
         "suburb": "",
         "city": city,
-        "postcode": "",
+        "postcode": postcode,
         "state": "",
         "country": "France",
     }
@@ -84,9 +86,10 @@ ORDER = {
         "email": "ada@example.org",
         "phone": "",
     },
-    "billing_address": address("Ada", "1 rue de la Paix", "Paris"),
-    "shipping_address": address("Ada", "2 quai Perrache", "Lyon"),
-    "marketplace_shipping_address": address("Ada", "2 quai Perrache", "Lyon"),
+    "billing_address": address("Ada", "1 rue de la Paix", "Paris", "75002"),
+    "shipping_address": address("Ada", "2 quai Perrache", "Lyon", "69002"),
+    "shipping_address_source": "marketplace",
+    "marketplace_shipping_address": address("Ada", "2 quai Perrache", "Lyon", "69002"),
     "relay": None,
     "items": [
         {
@@ -107,6 +110,7 @@ ORDER = {
     ],
     "store_order_id": None,
     "shipments": [],
+    "not_shipped": [],
 }
 DECISION = {
     "outcome": "accept",
@@ -324,3 +328,13 @@ def test_order_quarantined_is_as_documented(subject: str, order_id: str | None) 
             "first_seen_at": NEW_AT,
         }
     }
+
+
+def test_the_billing_address_is_published_for_an_empty_delivery_block_and_named() -> None:
+    order = replace(
+        reach(OrderState.ACCEPTED).order, facts=marketplace_order(shipping_address=Address())
+    )
+    document = order_document(order, settings())
+    assert document["shipping_address"] == HOME
+    assert document["shipping_address_source"] == "billing"
+    assert document["marketplace_shipping_address"] == Address()

@@ -17,7 +17,7 @@ from statemachine.facts import (
     leaves_stock_alone,
 )
 from statemachine.model import ActionKind, ActionStatus, OrderState, ShippedItem
-from statemachine.shipping import allowed_service
+from statemachine.shipping import allowed_service, units_shipped
 from statemachine.step import step
 from tests.unit.builders import NOW, SECOND, Story, context, line, product, reach, settings
 
@@ -65,7 +65,12 @@ def test_names_are_matched_without_case_accents_or_spacing_and_by_alias(
 
 
 def test_an_unknown_service_is_the_default() -> None:
-    assert allowed_service("Pigeon", settings(default_shipping_service="dpd")) == "DPD"
+    assert (
+        allowed_service(
+            "Pigeon", settings(default_shipping_service="dpd", shipping_services=("DPD",))
+        )
+        == "DPD"
+    )
 
 
 def test_an_unknown_service_without_default_is_refused_with_the_allowed_names() -> None:
@@ -74,6 +79,43 @@ def test_an_unknown_service_without_default_is_refused_with_the_allowed_names() 
     assert refused.value.code == "no_shipping_service"
     assert "'Pigeon'" in refused.value.message
     assert refused.value.message.endswith("allowed: DPD, GLS")
+
+
+@pytest.mark.parametrize(
+    ("asked", "service"),
+    [
+        ("BRT 1", "BRT 1"),
+        ("brt-1", "BRT 1"),
+        ("UPS Standard", "UPS"),
+        ("Mondial Relay - Point Relais", "Mondial Relay"),
+        ("MondialRelay Point", "Mondial Relay"),
+        ("Poste Italiane", "Poste Italiane"),
+        ("Pigeon Post", "Pigeon Post"),
+        ("", ""),
+    ],
+)
+def test_a_learnt_list_refuses_nothing(asked: str, service: str) -> None:
+    assert allowed_service(asked, settings(site="it"), ["BRT 1"]) == service
+
+
+def test_the_default_stands_for_what_a_learnt_list_lacks() -> None:
+    known = settings(default_shipping_service="Colissimo")
+    assert allowed_service("Pigeon Post", known) == "Colissimo"
+
+
+def test_the_most_words_decide_and_a_written_list_goes_word_by_word_too() -> None:
+    known = settings(shipping_services=("Correos", "Correos Express"))
+    assert allowed_service("Correos Express Baleares", known) == "Correos Express"
+    assert allowed_service("correos certificado", known) == "Correos"
+    with pytest.raises(Refused):
+        allowed_service("Correosexpressx", known)
+
+
+def test_the_orders_own_service_is_known_and_another_name_is_told() -> None:
+    story = reach(S.SYNCED).seen(shipping_service="BRT 1", modified_at=NOW)
+    story.does(ship(Parcel("T-1", "brt 1")))
+    assert story.order.shipments[0].shipping_service == "BRT 1"
+    assert story.last.note == "'brt 1' is kept as the service 'BRT 1'"
 
 
 # --- one parcel ----------------------------------------------------------------------------------
@@ -216,6 +258,58 @@ def test_a_rejected_shipment_can_be_tried_again() -> None:
     story.does(RetryOrder("eve"))
     assert [action.kind for action in story.last.actions] == [SHIP]
     assert story.order.problem is None
+
+
+# --- parcels that have left ----------------------------------------------------------------------
+
+
+def partly_shipped() -> Story:
+    """One shoe of line 1 has left, two of line 2 have not."""
+    return two_lines().does(ship(Parcel("T-1", "DPD", (ShippedItem(1, 1),))))
+
+
+def test_an_order_with_a_parcel_is_cancelled_only_by_force() -> None:
+    story = partly_shipped()
+    with pytest.raises(Refused, match="T-1") as refused:
+        step(story.order, CancelOrder("eve"), story.context())
+    assert refused.value.code == "parcels_shipped"
+    story.does(CancelOrder("eve", force=True))
+    assert [action.kind for action in story.last.actions] == [ActionKind.CANCEL]
+
+
+def test_an_order_is_closed_with_what_has_left() -> None:
+    story = partly_shipped()
+    assert units_shipped(story.order) == (1, 3)
+    story.does(ShipOrder("store", (), complete=True))
+    assert [action.kind for action in story.last.actions] == [SHIP]
+    assert story.order.not_shipped == (ShippedItem(2, 2),)
+    assert story.order.reserved == {"10001": 1}
+    assert story.moved == [("10002", 2, "order_cancelled")]
+    story.carried_out(SHIP)
+    assert story.order.state is S.SHIPPED
+    assert story.last.events[0].data["order"]["not_shipped"] == (ShippedItem(2, 2),)
+
+
+def test_the_last_parcel_may_close_the_order_and_a_later_one_lowers_what_was_not_shipped() -> None:
+    story = two_lines()
+    first = Parcel("T-1", "DPD", (ShippedItem(1, 1),))
+    story.does(ShipOrder("store", (first,), complete=True))
+    assert story.order.not_shipped == (ShippedItem(2, 2),)
+    story.does(ship(Parcel("T-2", "DPD", (ShippedItem(2, 1),))))
+    assert story.order.not_shipped == (ShippedItem(2, 1),)
+
+
+def test_an_order_without_a_parcel_is_not_closed() -> None:
+    story = two_lines()
+    with pytest.raises(Refused, match="no parcel has left"):
+        step(story.order, ShipOrder("store", (), complete=True), story.context())
+
+
+def test_a_parcel_without_items_holds_what_the_others_do_not_wherever_it_stands() -> None:
+    story = two_lines().does(ship(Parcel("T-1", "DPD"), Parcel("T-2", "DPD", (ShippedItem(2, 1),))))
+    rest, named = story.order.shipments
+    assert (rest.tracking_number, rest.items) == ("T-1", (ShippedItem(1, 1), ShippedItem(2, 1)))
+    assert named.items == (ShippedItem(2, 1),)
 
 
 # --- afterwards ----------------------------------------------------------------------------------

@@ -289,6 +289,7 @@ def change(field: str, old: object, new: object) -> dict[str, object]:
         ({"shipping_address": HOME}, [
             change("shipping_address.street", "2 quai Perrache", "1 rue de la Paix"),
             change("shipping_address.city", "Lyon", "Paris"),
+            change("shipping_address.postcode", "69002", "75002"),
         ]),
         ({"total": Decimal("60.00")}, [change("total", Decimal("64.99"), Decimal("60.00"))]),
         ({"shipping_service": "DPD"}, [change("shipping_service", "Colissimo", "DPD")]),
@@ -317,6 +318,7 @@ def test_a_relay_taken_away_and_other_customer_details_are_told() -> None:
         "billing_address.first_name",
         "billing_address.street",
         "billing_address.city",
+        "billing_address.postcode",
         "billing_address.country",
         "relay",
     ]

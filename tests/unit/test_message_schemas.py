@@ -37,6 +37,7 @@ ORDER: dict[str, Any] = {
     "customer": dict.fromkeys(["first_name", "last_name", "company", "email", "phone"], ""),
     "billing_address": ADDRESS,
     "shipping_address": ADDRESS,
+    "shipping_address_source": "marketplace",
     "marketplace_shipping_address": ADDRESS,
     "relay": None,
     "items": [
@@ -58,6 +59,7 @@ ORDER: dict[str, Any] = {
     ],
     "store_order_id": None,
     "shipments": [],
+    "not_shipped": [],
 }
 SHIPPED: dict[str, Any] = {
     **ORDER,

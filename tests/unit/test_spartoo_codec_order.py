@@ -157,7 +157,7 @@ def test_amounts_are_exactly_as_sent(sent: str, amount: str) -> None:
 
 @pytest.mark.parametrize(
     "sent",
-    ["NaN", "inf", "1e3", "-1.00", "+1", "abc", "1.2.3", "1,234.50", "64.90 EUR", "9" * 13, "٣"],
+    ["NaN", "inf", "1e3", "--1.00", "+1", "abc", "1.2.3", "1,234.50", "64.90 EUR", "9" * 13, "٣"],
 )
 @pytest.mark.parametrize(
     "field", ["order_total", "shipping_price", "payment_price", "products_price_unit"]
@@ -221,9 +221,19 @@ def test_a_status_is_a_whole_number(status: str) -> None:
     assert message == f"orders_status_id: {status!r} is not a whole number"
 
 
-@pytest.mark.parametrize("quantity", ["0", "-1", "", "two", "1.5", "100001"])
-def test_a_quantity_is_1_to_100000(quantity: str) -> None:
+@pytest.mark.parametrize("quantity", ["-1", "", "two", "1.5", "100001"])
+def test_a_quantity_is_0_to_100000(quantity: str) -> None:
     assert reason(with_field("products_qty", quantity)).startswith("product 1, products_qty: ")
+
+
+@pytest.mark.parametrize(
+    "field", ["products_price_unit", "products_price_unit_with_reduce", "products_final_price"]
+)
+def test_a_voucher_line_is_kept_as_it_came(field: str) -> None:
+    (voucher, *_) = read(with_field(field, "-10.00")).lines
+    assert voucher.is_unusual
+    (corrected, *_) = read(with_field("products_qty", "0")).lines
+    assert corrected.is_unusual
 
 
 def test_a_quantity_with_decimals_of_zero() -> None:

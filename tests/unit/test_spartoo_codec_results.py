@@ -121,7 +121,8 @@ def test_sites() -> None:
     assert base_url("fr") == "https://sws.spartoo.com/mp"
     assert base_url("hr") == "https://sws.spartoo.com.hr/mp"
     assert find_site("uk").currency == "GBP"
-    assert len(SITES) == 22
+    assert find_site("bg").currency == find_site("at").currency == "EUR"
+    assert len(SITES) == 23
     assert len({site.host for site in SITES.values()}) == len(SITES)
 
 

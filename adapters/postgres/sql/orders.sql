@@ -30,26 +30,32 @@ with u as materialized (
         $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::bytea[], $7::json[], $8::json[],
         $9::json[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[],
         $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::json[], $18::json[],
-        $19::json[], $20::text[]
+        $19::json[], $20::text[], $21::json[]
     ) as u (
         order_id, state, spartoo_status, purchased_at, fingerprint, facts, decision,
         products, touched_by, store_order_id, first_seen_at, changed_at, acknowledged_at,
-        published_at, known_at, shipments, problem, identifiers, words
+        published_at, known_at, shipments, problem, identifiers, words, not_shipped
     )
 ), found_by as (
     insert into order_search (order_id, connection, purchased_at, words)
     select u.order_id, $1, u.purchased_at, array_to_tsvector(string_to_array(u.words, e'\n')) from u
+), shipped_by as (
+    insert into shipping_services (connection, name)
+    select distinct $1, u.facts ->> 'shipping_service' from u
+    where u.facts ->> 'shipping_service' <> ''
+    order by 2
+    on conflict do nothing
 )
 insert into orders (
     connection, order_id, state, spartoo_status, purchased_at, fingerprint, facts, decision,
     products, touched_by, store_order_id, first_seen_at, changed_at, acknowledged_at,
-    published_at, known_at, shipments, problem, identifiers
+    published_at, known_at, shipments, problem, identifiers, not_shipped
 )
 select
     $1, u.order_id, u.state, u.spartoo_status, u.purchased_at, u.fingerprint, u.facts, u.decision,
     u.products, u.touched_by, u.store_order_id, u.first_seen_at, u.changed_at, u.acknowledged_at,
     u.published_at, u.known_at, u.shipments, u.problem,
-    array(select json_array_elements_text(u.identifiers))
+    array(select json_array_elements_text(u.identifiers)), u.not_shipped
 from u
 
 -- name: update
@@ -60,11 +66,11 @@ with u as materialized (
         $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::bytea[], $7::json[], $8::json[],
         $9::json[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[],
         $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::json[], $18::json[],
-        $19::json[], $20::text[]
+        $19::json[], $20::text[], $21::json[]
     ) as u (
         order_id, state, spartoo_status, purchased_at, fingerprint, facts, decision,
         products, touched_by, store_order_id, first_seen_at, changed_at, acknowledged_at,
-        published_at, known_at, shipments, problem, identifiers, words
+        published_at, known_at, shipments, problem, identifiers, words, not_shipped
     )
 ), found_by as (
     update order_search as s set
@@ -84,7 +90,8 @@ update orders as o set
     first_seen_at = u.first_seen_at, changed_at = u.changed_at,
     acknowledged_at = u.acknowledged_at, published_at = u.published_at, known_at = u.known_at,
     shipments = u.shipments, problem = u.problem,
-    identifiers = array(select json_array_elements_text(u.identifiers))
+    identifiers = array(select json_array_elements_text(u.identifiers)),
+    not_shipped = u.not_shipped
 from u
 where o.connection = $1 and o.order_id = u.order_id
 
@@ -132,6 +139,10 @@ select purchased_at from orders
 where connection = $1 and state in ('new', 'pending_manual', 'accepted', 'synced')
 order by purchased_at
 limit 1
+
+-- name: shipping_services
+-- The names that the connection's orders bear.
+select name from shipping_services where connection = $1 order by name
 
 -- name: page
 -- Newest first; conditions that are null fall away when the statement is planned.
