@@ -42,6 +42,10 @@ class TransportFault(MarketplaceError):
     """Time-out, HTTP status, empty, cut-off or foreign answer: unknown outcome, try again."""
 
 
+class TimedOut(TransportFault):
+    """No answer in time: a slow site may still do what was asked."""
+
+
 class Throttled(MarketplaceError):
     """-429: too many calls to this service in the last hour; wait."""
 

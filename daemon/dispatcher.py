@@ -17,6 +17,7 @@ from adapters.ports import (
     NotFound,
     Rejected,
     Throttled,
+    TimedOut,
     UnreadableOrder,
     WrongChronology,
 )
@@ -41,7 +42,7 @@ from daemon.tracing import span
 from daemon.transactions import in_transaction
 from statemachine.changes import Changes
 from statemachine.connection import ConnectionSettings, SyncLevel
-from statemachine.facts import ActionCarriedOut, ActionRejected, Fact, Seen
+from statemachine.facts import ActionCarriedOut, ActionRejected, Fact, Seen, SettingsChanged
 from statemachine.model import ActionKind, ActionStatus, ConnectionId, Order, OrderId
 from statemachine.returns import RETURN_ACTIONS
 
@@ -49,7 +50,9 @@ log = structlog.get_logger(__name__)
 
 PER_CONNECTION = 4 * CALLS_AT_ONCE  # held: while some are called, others are read or settled
 AT_ONCE = 1024
+_STOCK_ONLY = "the connection synchronizes stock only: nothing is sent"
 _SHARE = 8
+_SLOW_SITE_SECONDS = 10.0  # a site that answers late may still do what was asked
 
 
 class Outcome(NamedTuple):
@@ -80,6 +83,7 @@ class Dispatcher:
         self._running: dict[asyncio.Task[None], ClaimedAction] = {}
         self._settling = Together(self._settle_all, span="settle")
         self._reading = Together(self._read_orders)
+        self._asking = Together(self._still_ours)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Carry out until `stop`; then finish what is in hand, as long as that may take."""
@@ -134,7 +138,8 @@ class Dispatcher:
         except (AccountRejected, Halted) as error:
             await self._postpone(action, self._clock(), str(error), unsure=action.unsure)
         except (MarketplaceError, UnreadableOrder, Overtaken) as error:
-            due = self._clock() + backoff(action.attempts)
+            first = _SLOW_SITE_SECONDS if isinstance(error, TimedOut) else 1.0
+            due = self._clock() + backoff(action.attempts, first=first)
             await self._postpone(action, due, str(error), unsure=True)
         except UnreadableKey as error:
             due = self._clock() + backoff(action.attempts)
@@ -151,14 +156,30 @@ class Dispatcher:
             await self._fetch(account, action)
             return
         if account.settings.sync_level is SyncLevel.STOCK_ONLY:
-            message = "the connection synchronizes stock only: nothing is sent"
-            await self._settle_as(action, ActionStatus.SUPERSEDED, message, "stock_only")
+            await self._withdraw(account, action)
             return
         if action.kind in RETURN_ACTIONS:
             await self._returns.carry_out(account, action)
             return
-        if not action.unsure or await self._still_wanted(account, action):
+        if action.unsure and not await self._still_wanted(account, action):
+            return
+        if await self._asking.do(None, action.id, action.id):
             await self._send(account, action)
+        else:
+            await self._settle_as(action, ActionStatus.SUPERSEDED, "withdrawn before it was sent")
+
+    async def _still_ours(self, _: None, ids: Sequence[int]) -> Sequence[bool]:
+        """Whether each is to be sent at this moment: neither withdrawn nor taken over."""
+        async with self._database.connection() as conn:
+            found = await actions.wanted(conn, self._holdings.holder, ids)
+        return [action_id in found for action_id in ids]
+
+    async def _withdraw(self, account: Account, action: ClaimedAction) -> None:
+        """Nothing is sent for a connection that synchronizes stock only."""
+        if action.kind in RETURN_ACTIONS:
+            await self._settle_as(action, ActionStatus.SUPERSEDED, _STOCK_ONLY, "stock_only")
+        else:
+            await self._settle(account, action, SettingsChanged())
 
     async def _still_wanted(self, account: Account, action: ClaimedAction) -> bool:
         """An earlier try may have arrived: read the order; False once the action is settled.
@@ -331,4 +352,6 @@ def _over(outcome: Outcome, changes: Changes) -> tuple[int, ActionStatus, str, s
     status = changes.order.actions.get(action.kind, ActionStatus.DONE)
     if isinstance(fact, ActionRejected):
         return action.id, status, fact.code, fact.message
+    if isinstance(fact, SettingsChanged):
+        return action.id, status, "stock_only", _STOCK_ONLY
     return action.id, status, "done", ""

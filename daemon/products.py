@@ -53,7 +53,7 @@ async def _upsert(
         if result is not None:
             restocked.append(result)
     replaced = [reservation for result in restocked for reservation in result.replaced]
-    await product_store.write(tx, [result.product for result in restocked], replaced, now)
+    await product_store.write(tx, [result.product for result in restocked], replaced, now, products)
     moved = [result for result in restocked if result.delta]
     await append(tx, [stock_event(r.product, r.delta, "catalog", now) for r in moved])
     return len(restocked)

@@ -1,13 +1,17 @@
-"""Decides waiting orders again when their products changed (Koongo, "Automatic acceptance")."""
+"""Steps open orders again when their products, or the settings, changed.
+
+Source: Koongo, "Automatic acceptance".
+"""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
 
 from adapters.postgres import catalog as product_store
 from adapters.postgres import connections
+from adapters.postgres import orders as order_store
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
 from daemon.metrics import Metrics
@@ -16,7 +20,7 @@ from daemon.steps import Stepped, take_steps
 from daemon.supervisor import wait_or_stop
 from daemon.tracing import span
 from daemon.transactions import in_transaction
-from statemachine.facts import CatalogueChanged
+from statemachine.facts import CatalogueChanged, Fact, SettingsChanged
 from statemachine.model import ConnectionId, OrderId
 
 log = structlog.get_logger(__name__)
@@ -33,6 +37,7 @@ class Reviewer:
         self._database = database
         self._metrics = metrics
         self._clock = clock
+        self._resting: dict[ConnectionId, float] = {}  # that failed, until when
 
     async def run(self, stop: asyncio.Event) -> None:
         """Review until `stop`."""
@@ -49,7 +54,7 @@ class Reviewer:
                 await wait_or_stop(stop, _AFTER_FAILURE_SECONDS)
 
     async def review(self) -> bool:
-        """Decide the orders that wait for some changed products; False when none changed.
+        """Decide the orders that wait for some changed products; False when nothing changed.
 
         The changes are off the queue once all is decided: a crash puts them back, and deciding
         twice is deciding once. Each connection has a transaction of its own, for no order may be
@@ -57,21 +62,55 @@ class Reviewer:
         """
         async with self._database.transaction() as taking:
             changed = await product_store.take_changes(taking, PRODUCTS)
-            if not changed:
-                return False
             waiting: dict[ConnectionId, list[OrderId]] = {}
             for connection_id, order_id in await product_store.waiting_for(taking, changed):
                 waiting.setdefault(connection_id, []).append(order_id)
             with span("review"):
                 for connection_id, orders in sorted(waiting.items()):
-                    for start in range(0, len(orders), ORDERS):
-                        await self._decide(connection_id, orders[start : start + ORDERS])
-                        await product_store.still_taking(taking)
+                    await self._review(taking, connection_id, orders)
+        return await self._follow_settings() or bool(changed)
+
+    async def _review(
+        self, taking: Tx, connection_id: ConnectionId, orders: Sequence[OrderId]
+    ) -> None:
+        """A connection whose orders cannot be stepped holds up no other; it is noted for later."""
+        try:
+            for start in range(0, len(orders), ORDERS):
+                some = orders[start : start + ORDERS]
+                await self._step(connection_id, dict.fromkeys(some, CatalogueChanged()))
+                await product_store.still_taking(taking)
+        except PostgresError:
+            raise
+        except Exception:
+            log.exception("orders not decided again", connection=connection_id)
+            await connections.note_change(taking, connection_id)
+
+    async def _follow_settings(self) -> bool:
+        """Step the open orders of a connection that changed; False for none.
+
+        All of them again after a crash: an order that is where it belongs stays there.
+        """
+        now = asyncio.get_running_loop().time()
+        self._resting = {name: until for name, until in self._resting.items() if until > now}
+        connection_id: ConnectionId | None = None
+        try:
+            async with self._database.transaction() as taking:
+                connection_id = await connections.take_change(taking, self._resting)
+                if connection_id is None:
+                    return False
+                after: OrderId | None = None
+                while page := await order_store.open_ids(taking, connection_id, after, ORDERS):
+                    await self._step(connection_id, dict.fromkeys(page, SettingsChanged()))
+                    after = page[-1]
+        except PostgresError:
+            raise
+        except Exception:
+            log.exception("orders not decided again", connection=connection_id)
+            if connection_id is not None:
+                self._resting[connection_id] = now + _AFTER_FAILURE_SECONDS
         return True
 
-    async def _decide(self, connection_id: ConnectionId, orders: Sequence[OrderId]) -> None:
-        facts = {order_id: CatalogueChanged() for order_id in orders}
-
+    async def _step(self, connection_id: ConnectionId, facts: Mapping[OrderId, Fact]) -> None:
         async def decide(tx: Tx) -> Stepped:
             connection = await connections.get(tx, connection_id)
             return await take_steps(tx, connection.settings, facts, self._clock())

@@ -52,15 +52,51 @@ async def take_steps(
 ) -> Stepped:
     """Apply one fact to each order and store everything that follows, in the given transaction.
 
+    An order keeps to the catalogue its units are reserved in, whatever the connection's is now.
     Raises Conflict when another process was first.
     """
     orders = await order_store.lock(tx, ConnectionId(settings.id), facts.keys())
+    stepped = Stepped()
+    for catalog, ids in sorted(_by_catalog(settings, orders, facts).items()):
+        there = settings.model_copy(update={"catalog": catalog})
+        of_these = {order_id: facts[order_id] for order_id in ids}
+        known = {order_id: orders[order_id] for order_id in ids if order_id in orders}
+        await _take(tx, there, known, of_these, now, stepped, fingerprints or {})
+    places = {order_id: place for place, order_id in enumerate(facts)}
+    stepped.changes.sort(key=lambda change: places[change.order.id])
+    return stepped
+
+
+def _by_catalog(
+    settings: ConnectionSettings, orders: Mapping[OrderId, Order], facts: Iterable[OrderId]
+) -> dict[str, list[OrderId]]:
+    """The orders by the catalogue that each is stepped in."""
+    found: dict[str, list[OrderId]] = {}
+    for order_id in facts:
+        order = orders.get(order_id)
+        reserved_in = order.reserved_in if order else None
+        found.setdefault(reserved_in or settings.catalog, []).append(order_id)
+    return found
+
+
+async def _take(
+    tx: Tx,
+    settings: ConnectionSettings,
+    orders: Mapping[OrderId, Order],
+    facts: Mapping[OrderId, Fact],
+    now: datetime,
+    stepped: Stepped,
+    fingerprints: Mapping[OrderId, bytes],
+) -> None:
+    """The facts of orders that share a catalogue, added to what was stepped."""
+    connection = ConnectionId(settings.id)
     catalogue = await _catalogue(tx, settings, orders.values(), facts.values())
+    orders = await order_store.reserved_now(tx, connection, orders)
     services: tuple[str, ...] = ()
     if any(isinstance(fact, ShipOrder) for fact in facts.values()):
-        services = await order_store.shipping_services(tx, ConnectionId(settings.id))
+        services = await order_store.shipping_services(tx, connection)
     context = Context(settings, catalogue, now, services)
-    stepped = Stepped()
+    taken = []
     for order_id, fact in facts.items():
         try:
             changes = _step(order_id, orders.get(order_id), fact, context)
@@ -71,9 +107,9 @@ async def take_steps(
             stepped.refused[order_id] = refused
             continue
         catalogue.adjust(changes.reserved)
-        stepped.changes.append(changes)
-    await order_store.record(tx, settings, stepped.changes, fingerprints or {})
-    return stepped
+        taken.append(changes)
+    await order_store.record(tx, settings, taken, fingerprints)
+    stepped.changes += taken
 
 
 def _step(order_id: OrderId, order: Order | None, fact: Fact, context: Context) -> Changes:

@@ -55,16 +55,22 @@ def _reconsider(draft: Draft) -> None:
 
 
 def review(draft: Draft) -> None:
-    """Decide a waiting order again, unless a person has touched it or must."""
+    """Decide a waiting order again, unless a person has touched it or must.
+
+    Without automatic acceptance too: then the reasons and figures that a person sees are true.
+    """
     order, context = draft.order, draft.context
     waiting = order.state is OrderState.PENDING_MANUAL and not is_open(order, ActionKind.ACCEPT)
-    automatic = context.settings.auto_accept and order.touched_by is None and not draft.silent
-    if not waiting or not automatic:
+    if not waiting or order.touched_by is not None or draft.silent:
         return
     decision = decide(order.facts, context.settings, context.catalogue, context.now)
-    if _is_news(decision, order.decision):
-        draft.decide(decision)
-        follow_decision(draft)
+    if not _is_news(decision, order.decision):
+        return
+    draft.decide(decision)
+    if decision.outcome != ACCEPT and order.decision and decision.reasons != order.decision.reasons:
+        reasons = {"old": order.decision.reasons, "new": decision.reasons}
+        draft.changed([{"field": "decision.reasons", **reasons}])
+    follow_decision(draft)
 
 
 def _is_news(decision: Decision, known: Decision | None) -> bool:

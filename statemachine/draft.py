@@ -18,7 +18,7 @@ from statemachine.model import (
     ProductId,
     ShippedItem,
 )
-from statemachine.order import Trigger, move
+from statemachine.order import GIVEN_TO_CARRIER, Trigger, move
 from statemachine.stock import Catalogue, ordered, with_reserved
 
 
@@ -100,7 +100,18 @@ class Draft:
         if self.order.reserved:
             return
         self.match()
+        if self._has_left():
+            return
         self._hold(ordered(self.order.facts.lines, self.order.products), reason)
+
+    def _has_left(self) -> bool:
+        """True when it was shipped before it was seen: the store has long counted its units."""
+        return self._created and self.order.facts.status in GIVEN_TO_CARRIER
+
+    def known_to_store(self) -> None:
+        """From now at the latest the store's stock numbers include the order."""
+        now = self.context.now
+        self.set(known_at=min(self.order.known_at or now, now))
 
     def readjust(self, reason: str) -> None:
         """The items changed: what is promised of them follows, until the store knows the order."""
@@ -161,7 +172,7 @@ class Draft:
             self._events.append(problem_event(self.order, self.context.settings, self.context.now))
 
     def solve(self, kind: ActionKind) -> None:
-        """The trouble with that action is over."""
+        """The problem of that action is over."""
         if self.order.problem is not None and self.order.problem.action == kind:
             self.set(problem=None)
 

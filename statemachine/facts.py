@@ -115,6 +115,11 @@ class CatalogueChanged:
     """Products of a waiting order changed."""
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsChanged:
+    """Settings of its connection changed: it ends where they would have put it."""
+
+
 Command = (
     AcceptOrder
     | RefuseOrder
@@ -125,7 +130,15 @@ Command = (
     | RetryOrder
     | AcknowledgeOrder
 )
-Fact = Seen | Command | ActionCarriedOut | ActionRejected | AcceptedPublished | CatalogueChanged
+Fact = (
+    Seen
+    | Command
+    | ActionCarriedOut
+    | ActionRejected
+    | AcceptedPublished
+    | CatalogueChanged
+    | SettingsChanged
+)
 
 _TRAVELS = {ActionKind.SHIP, ActionKind.LOSE, ActionKind.UNDELIVER}
 

@@ -309,6 +309,7 @@ class Order:
     problem: Problem | None = None
     erased_at: datetime | None = None  # since then it tells of no person
     reserved: Mapping[ProductId, int] = field(default_factory=dict)
+    reserved_in: CatalogId | None = None  # the catalogue of its reservations
     actions: Mapping[ActionKind, ActionStatus] = field(default_factory=dict)
 
     @property

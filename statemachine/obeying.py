@@ -38,6 +38,7 @@ _COMMANDS = (
     (Trigger.UNDELIVER, "undelivered"),
     (Trigger.CANCEL, "cancel"),
 )
+_CAME_BACK = (OrderState.LOST, OrderState.UNDELIVERED)
 
 
 def obey(draft: Draft, command: Command) -> Changes:
@@ -110,7 +111,8 @@ def _cancel(draft: Draft, command: RefuseOrder | CancelOrder) -> Changes:
     if refusing and order.state not in UNDECIDED:
         raise _wrong_state(order, "refused")
     _refuse_while(order, ActionKind.SHIP, "shipped")
-    if order.shipments and not (isinstance(command, CancelOrder) and command.force):
+    forced = isinstance(command, CancelOrder) and command.force
+    if order.shipments and order.state not in _CAME_BACK and not forced:
         raise _parcels_shipped(order)
     _withdraw(draft, ActionKind.ACCEPT)
     _withdraw(draft, ActionKind.SHIP)
@@ -147,6 +149,8 @@ def _ship(draft: Draft, command: ShipOrder) -> Changes:
         _keep_parcels(draft, command)
     if command.complete:
         _close(draft)
+    if is_complete(draft.order):
+        draft.known_to_store()
     if is_complete(draft.order) and target(order.state, Trigger.SHIP) is not None:
         if not order.waits_for(ActionKind.SHIP):
             _withdraw(draft, ActionKind.CANCEL)

@@ -29,19 +29,19 @@ TRANSITIONS: tuple[tuple[Trigger, tuple[OrderState, ...], OrderState], ...] = (
     (Trigger.HOLD, (_S.NEW,), _S.PENDING_MANUAL),
     (Trigger.ACCEPT, (_S.NEW, _S.PENDING_MANUAL), _S.ACCEPTED),
     (Trigger.SYNC, (_S.ACCEPTED,), _S.SYNCED),
-    (Trigger.RECORD, (_S.NEW,), _S.SYNCED),
+    (Trigger.RECORD, (_S.NEW, _S.PENDING_MANUAL), _S.SYNCED),
     # accepted → shipped: shipped before the broker took order.accepted
     (Trigger.SHIP, (_S.ACCEPTED, _S.SYNCED), _S.SHIPPED),
     (
         Trigger.CANCEL,
-        (_S.NEW, _S.PENDING_MANUAL, _S.ACCEPTED, _S.SYNCED),
+        (_S.NEW, _S.PENDING_MANUAL, _S.ACCEPTED, _S.SYNCED, _S.LOST, _S.UNDELIVERED),
         _S.CANCELLED,
     ),
     (Trigger.LOSE, (_S.SHIPPED,), _S.LOST),
     (Trigger.UNDELIVER, (_S.SHIPPED,), _S.UNDELIVERED),
 )
 
-FINAL = frozenset({_S.CANCELLED, _S.LOST, _S.UNDELIVERED})
+FINAL = frozenset({_S.CANCELLED})
 
 # Which states agree with what the marketplace says (web-service page, "Order statuses").
 STATES_OF_STATUS: dict[int, frozenset[OrderState]] = {
@@ -52,6 +52,11 @@ STATES_OF_STATUS: dict[int, frozenset[OrderState]] = {
     SpartooStatus.LOST: frozenset({_S.LOST}),
     SpartooStatus.NOT_DELIVERED: frozenset({_S.UNDELIVERED}),
 }
+
+# What a marketplace's status of an order says that a carrier has, or had.
+GIVEN_TO_CARRIER = frozenset(
+    {SpartooStatus.SHIPPED, SpartooStatus.LOST, SpartooStatus.NOT_DELIVERED}
+)
 
 # What an action asks the marketplace for, the move that follows, and where that has happened.
 TRIGGER_OF = {
@@ -68,11 +73,11 @@ STATUS_WANTED = {
     ActionKind.LOSE: SpartooStatus.LOST,
     ActionKind.UNDELIVER: SpartooStatus.NOT_DELIVERED,
 }
-_GIVEN_TO_CARRIER = frozenset({_S.SHIPPED, _S.LOST, _S.UNDELIVERED})
+_LEFT = frozenset({_S.SHIPPED, _S.LOST, _S.UNDELIVERED})
 FULFILLED = {
-    ActionKind.ACCEPT: _GIVEN_TO_CARRIER | {_S.ACCEPTED, _S.SYNCED},
+    ActionKind.ACCEPT: _LEFT | {_S.ACCEPTED, _S.SYNCED},
     ActionKind.CANCEL: frozenset({_S.CANCELLED}),
-    ActionKind.SHIP: _GIVEN_TO_CARRIER,
+    ActionKind.SHIP: _LEFT,
     ActionKind.LOSE: frozenset({_S.LOST}),
     ActionKind.UNDELIVER: frozenset({_S.UNDELIVERED}),
 }
@@ -96,6 +101,9 @@ def path(state: OrderState, status: int) -> Sequence[Trigger] | None:
     """The shortest legal way to a state that agrees with the marketplace's status.
 
     Empty when the state agrees already, None when no way leads there. Raises KeyError for a
-    status this program does not know.
+    status this program does not know. A shipped order is cancelled by way of a parcel that was lost
+    or came back: which of the two is not known, so a person must look.
     """
+    if state is OrderState.SHIPPED and status == SpartooStatus.CANCELLED:
+        return None
     return LIFE.path(state, STATES_OF_STATUS[status], _CAUSED_OUTSIDE)

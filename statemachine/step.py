@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from statemachine.acceptance import (
+    AUTOMATIC,
     UNDECIDED,
     follow_decision,
     follow_items,
@@ -27,6 +28,7 @@ from statemachine.facts import (
     CatalogueChanged,
     Fact,
     Seen,
+    SettingsChanged,
     UnknownStatus,
 )
 from statemachine.model import (
@@ -35,6 +37,7 @@ from statemachine.model import (
     ConnectionId,
     Order,
     OrderState,
+    Problem,
     SpartooStatus,
 )
 from statemachine.obeying import obey, sync_if_due
@@ -48,6 +51,7 @@ from statemachine.order import (
     target,
 )
 from statemachine.privacy import erased
+from statemachine.stock import Catalogue
 
 MARKETPLACE = "marketplace"
 BROKER = "broker"
@@ -93,6 +97,8 @@ def step(order: Order, fact: Fact, context: Context) -> Changes:
             return _published(Draft(order, context))
         case CatalogueChanged():
             return _reviewed(Draft(order, context))
+        case SettingsChanged():
+            return _follow_settings(Draft(order, context))
         case _:
             return obey(Draft(order, context), fact)
 
@@ -123,16 +129,16 @@ def _seen(draft: Draft, fact: Seen) -> Changes:
 def _walk(draft: Draft) -> None:
     """Go through every state between ours and the marketplace's, in turn."""
     status = draft.order.facts.status
-    if draft.silent and draft.order.state is OrderState.NEW and status != SpartooStatus.CANCELLED:
+    if draft.silent and draft.order.state in UNDECIDED and status != SpartooStatus.CANCELLED:
         _record(draft)
     try:
         way = _way(draft.order)
     except KeyError:
-        draft.trouble(_UNEXPECTED, f"Spartoo says status {status}, which is not known here")
+        _unexpected(draft, f"Spartoo says status {status}, which is not known here")
         return
     if way is None:
-        message = f"Spartoo says status {status}, but the order is {draft.order.state} here"
-        draft.trouble(_UNEXPECTED, message)
+        here = draft.order.state
+        _unexpected(draft, f"Spartoo says status {status}, but the order is {here} here")
         return
     for trigger in way:
         _take(draft, trigger, MARKETPLACE)
@@ -141,13 +147,29 @@ def _walk(draft: Draft) -> None:
     _settle_moot_actions(draft)
 
 
+def _unexpected(draft: Draft, message: str) -> None:
+    """A failed action keeps its problem: a passing status must not hide it."""
+    problem, actions = draft.order.problem, draft.order.actions
+    if problem is None or ActionStatus.FAILED not in (actions.get(k) for k in _kind(problem)):
+        draft.trouble(_UNEXPECTED, message)
+
+
+def _kind(problem: Problem) -> Sequence[ActionKind]:
+    return () if problem.action is None else (ActionKind(problem.action),)
+
+
 def _way(order: Order) -> Sequence[Trigger] | None:
     """The path to the marketplace's status; an order only recorded is not accepted by us."""
-    recorded = order.published_at is None and order.acknowledged_at is None
-    waits = order.facts.status == SpartooStatus.VERIFIED
-    if waits and recorded and order.state is OrderState.SYNCED:
+    if _is_only_recorded(order):
         return ()
     return path(order.state, order.facts.status)
+
+
+def _is_only_recorded(order: Order) -> bool:
+    """True of an order recorded under `stock_only` that still waits on the marketplace."""
+    published = order.published_at is not None or order.acknowledged_at is not None
+    waits = order.facts.status == SpartooStatus.VERIFIED
+    return waits and not published and order.state is OrderState.SYNCED
 
 
 def _take(draft: Draft, trigger: Trigger, by: str, reason: str | None = None) -> None:
@@ -156,6 +178,7 @@ def _take(draft: Draft, trigger: Trigger, by: str, reason: str | None = None) ->
         draft.reserve("order_accepted")  # before the move: its event names the products
     elif trigger is Trigger.SHIP:
         draft.stamp_shipments()
+        draft.known_to_store()
     draft.move(trigger, by, reason)
     if trigger is Trigger.CANCEL:
         draft.release("order_cancelled")
@@ -166,6 +189,61 @@ def _record(draft: Draft) -> None:
     draft.move(Trigger.RECORD, MARKETPLACE)
     draft.reserve("marketplace_order")
     draft.set(known_at=draft.context.now + draft.context.settings.store_lag)
+
+
+# --- what the settings say ---------------------------------------------------------------------
+
+
+def _follow_settings(draft: Draft) -> Changes:
+    """Where the settings as they are now would have put the order; else a person must look."""
+    if draft.silent:
+        _stop_sending(draft)
+    elif _is_only_recorded(draft.order):
+        _begin_again(draft)
+    elif draft.order.state is OrderState.NEW and not _is_on_its_way(draft.order):
+        _decide(draft, draft.context.catalogue)
+    else:
+        review(draft)
+    if draft.order.published_at is not None:
+        _know_published(draft)
+    sync_if_due(draft, AUTOMATIC)
+    return draft.finish()
+
+
+def _stop_sending(draft: Draft) -> None:
+    """`stock_only` now: what waits for a decision is recorded, what was asked for is not sent."""
+    given_up = [kind for kind in TRIGGER_OF if is_open(draft.order, kind)]
+    for kind in given_up:
+        draft.settle(kind, ActionStatus.SUPERSEDED)
+        draft.solve(kind)
+    if draft.order.state in UNDECIDED:
+        _record(draft)
+    elif draft.order.state is OrderState.ACCEPTED:
+        draft.move(Trigger.SYNC, AUTOMATIC)
+    asked = [kind for kind in given_up if kind is not ActionKind.ACCEPT]
+    if asked:
+        names = ", ".join(asked)
+        message = f"{names} was asked for and not sent: the connection synchronizes stock only now"
+        draft.trouble("stock_only", message)
+
+
+def _begin_again(draft: Draft) -> None:
+    """Recorded until now: from here on as if it were seen for the first time."""
+    catalogue = draft.context.catalogue.without(draft.order.reserved)
+    draft.release("marketplace_order")
+    draft.set(state=OrderState.NEW, known_at=None)
+    draft.begin(MARKETPLACE)
+    _decide(draft, catalogue)
+
+
+def _is_on_its_way(order: Order) -> bool:
+    return is_open(order, ActionKind.ACCEPT) or is_open(order, ActionKind.CANCEL)
+
+
+def _decide(draft: Draft, catalogue: Catalogue) -> None:
+    context = draft.context
+    draft.decide(decide(draft.order.facts, context.settings, catalogue, context.now))
+    follow_decision(draft)
 
 
 def _settle_moot_actions(draft: Draft) -> None:
@@ -220,10 +298,15 @@ def _rejected(draft: Draft, fact: ActionRejected) -> Changes:
 
 def _published(draft: Draft) -> Changes:
     """From now the store can know the order; with `published` it is synced."""
-    order, context = draft.order, draft.context
-    if order.published_at is None:
-        draft.set(published_at=context.now)
-    if context.settings.synced_when is SyncedWhen.PUBLISHED and order.known_at is None:
-        draft.set(known_at=context.now + context.settings.store_lag)
+    if draft.order.published_at is None:
+        draft.set(published_at=draft.context.now)
+    _know_published(draft)
     sync_if_due(draft, BROKER)
     return draft.finish()
+
+
+def _know_published(draft: Draft) -> None:
+    """With `published`, an order never acknowledged is known to the store after a while."""
+    settings = draft.context.settings
+    if settings.synced_when is SyncedWhen.PUBLISHED and draft.order.known_at is None:
+        draft.set(known_at=draft.context.now + settings.store_lag)

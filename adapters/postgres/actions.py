@@ -95,6 +95,7 @@ async def store(tx: "Tx", connection: ConnectionId, steps: Iterable[tuple[str, S
         await tx.execute(_SQL["settle_of_orders"], connection, *columns)
     if queued:
         columns = [list(column) for column in zip(*queued, strict=True)]
+        await tx.execute(_SQL["renew"], connection, *columns[:-1])
         await tx.execute(_SQL["queue"], connection, *columns)
         await notify(tx, ["actions"])
 
@@ -119,6 +120,11 @@ async def heartbeat(
 ) -> set[int]:
     """Keep the actions we work on for another while; those still ours."""
     return {row["id"] for row in await conn.fetch(_SQL["heartbeat"], holder, hold, [*in_hand])}
+
+
+async def wanted(conn: "Conn", holder: str, ids: Collection[int]) -> set[int]:
+    """Those that are ours and that nobody has withdrawn, at this moment."""
+    return {row["id"] for row in await conn.fetch(_SQL["wanted"], holder, list(ids))}
 
 
 async def settle(

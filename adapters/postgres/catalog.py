@@ -1,7 +1,9 @@
 """Products and their stock: what decisions are measured against."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from adapters.postgres import paging, reservations, rows, stock_pushes
@@ -65,11 +67,15 @@ async def lock(
 
 
 async def write(
-    tx: "Tx", products: Sequence[Product], replaced: Sequence[Reservation], now: datetime
+    tx: "Tx",
+    products: Sequence[Product],
+    replaced: Sequence[Reservation],
+    now: datetime,
+    before: Mapping[ProductId, Product] = MappingProxyType({}),
 ) -> None:
-    """Store products that `lock` was asked for, and drop reservations their stock now includes.
+    """Store products that `lock` gave as `before`, and drop reservations their stock now includes.
 
-    Orders that wait for these products will be decided again.
+    Orders that wait for these products, or for what named them before, are decided again.
     """
     if not products:
         return
@@ -78,7 +84,8 @@ async def write(
     await tx.execute(_SQL["write"], *columns, now)
     if replaced:
         await reservations.replace(tx, replaced)
-    await tx.execute(_SQL["note_changes"], columns[0], columns[1], now)
+    former = [_former(before.get(product.id), product) for product in ordered]
+    await tx.execute(_SQL["note_changes"], columns[0], columns[1], now, former)
     await stock_pushes.mark(tx, [(product.catalog, product.id) for product in ordered])
     await notify(tx, ["products"])
 
@@ -114,10 +121,19 @@ async def catalogs(conn: "Conn") -> list[CatalogId]:
     return [row["catalog"] for row in await conn.fetch(_SQL["catalogs"])]
 
 
-async def take_changes(tx: "Tx", limit: int) -> list[tuple[CatalogId, ProductId]]:
+@dataclass(frozen=True, slots=True)
+class ProductChange:
+    """A product that changed; `former`: values that named it until then, as JSON."""
+
+    catalog: CatalogId
+    product_id: ProductId
+    former: bytes | None = None
+
+
+async def take_changes(tx: "Tx", limit: int) -> list[ProductChange]:
     """Products that changed, gone from the list with this transaction: decide again within it."""
     taken = await tx.fetch(_SQL["take_changes"], limit)
-    return list(dict.fromkeys((row["catalog"], row["product_id"]) for row in taken))
+    return list(dict.fromkeys(ProductChange(**row) for row in taken))
 
 
 async def still_taking(tx: "Tx") -> None:
@@ -126,15 +142,35 @@ async def still_taking(tx: "Tx") -> None:
 
 
 async def waiting_for(
-    tx: "Tx", products: Sequence[tuple[CatalogId, ProductId]]
+    tx: "Tx", changes: Sequence[ProductChange]
 ) -> list[tuple[ConnectionId, OrderId]]:
     """Orders that wait for one of these products and are to be decided again, oldest first.
 
-    Untouched by a person, of connections that accept automatically out of the product's catalogue.
+    Untouched by a person, of connections whose catalogue is the product's.
     """
-    catalogs, ids = [catalog for catalog, _ in products], [product for _, product in products]
-    found = await tx.fetch(_SQL["waiting_for"], catalogs, ids)
+    columns = ([c.catalog for c in changes], [c.product_id for c in changes])
+    found = await tx.fetch(_SQL["waiting_for"], *columns, [c.former for c in changes])
     return [(row["connection"], row["order_id"]) for row in found]
+
+
+def _former(before: Product | None, after: Product) -> bytes | None:
+    """The values that named a product before and no longer do, if there are any."""
+    if before is None:
+        return None
+    names = ("sku", "ean")
+    given_up = {name: getattr(before, name) for name in names if _lost(before, after, name)}
+    attributes = {
+        name: value
+        for name, value in before.attributes.items()
+        if after.attributes.get(name) != value
+    }
+    if not given_up and not attributes:
+        return None
+    return dump({**given_up, "attributes": attributes})
+
+
+def _lost(before: Product, after: Product, name: str) -> bool:
+    return getattr(before, name) not in (None, getattr(after, name))
 
 
 def _row(product: Product) -> tuple[object, ...]:

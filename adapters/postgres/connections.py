@@ -1,6 +1,6 @@
 """Connections: their settings, their sealed API keys, whether they are active or suspended."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
 _SQL = load("connections")
 
+# Settings that put open orders elsewhere: these are stepped once after a change.
+_DECIDE = (
+    "auto_accept",
+    "catalog",
+    "price_attribute",
+    "price_threshold",
+    "product_id_attribute",
+    "sync_level",
+    "synced_when",
+    "use_billing_address_for_shipping",
+)
 BY_COMMAND = "by_command"  # beside the marketplace's reasons, bad_key and deactivated
 
 
@@ -158,6 +169,9 @@ async def _store(
         await events.notify(tx, ["actions"])
     if settings.push_stock and _pushes_otherwise(before.settings, settings):
         await stock_pushes.mark_all(tx, before.id)
+    if any(getattr(before.settings, key) != getattr(settings, key) for key in _DECIDE):
+        await note_change(tx, before.id)
+        await events.notify(tx, ["products"])
 
 
 def _pushes_otherwise(before: ConnectionSettings, after: ConnectionSettings) -> bool:
@@ -235,6 +249,17 @@ async def disabled(tx: "Tx", connection: ConnectionId, now: datetime) -> bool:
     return await suspend(tx, connection, BY_COMMAND, "disabled", now)
 
 
+async def note_change(tx: "Tx", connection: ConnectionId) -> None:
+    """The open orders of the connection are to be stepped once."""
+    await tx.execute(_SQL["note_change"], connection)
+
+
+async def take_change(tx: "Tx", but: Collection[ConnectionId]) -> ConnectionId | None:
+    """A connection that changed, off the list with this transaction, `but` for these; or None."""
+    connection: ConnectionId | None = await tx.fetchval(_SQL["take_change"], list(but))
+    return connection
+
+
 async def active_count(conn: "Conn") -> int:
     """How many are active; in a transaction nobody else counts until it ends (plan limit)."""
     await conn.execute(_SQL["lock_plan"])
@@ -261,9 +286,10 @@ def _json(settings: ConnectionSettings) -> bytes:
 
 def _connection(row: Record) -> Connection:
     values: dict[str, Any] = dict(row)
+    stored = orjson.loads(values.pop("settings"))
+    known = {key: value for key, value in stored.items() if key in ConnectionSettings.model_fields}
     settings = ConnectionSettings.model_validate(
-        {"id": values.pop("id"), "active": values.pop("active")}
-        | orjson.loads(values.pop("settings"))
+        {"id": values.pop("id"), "active": values.pop("active")} | known
     )
     return Connection(settings=settings, **values)
 

@@ -53,6 +53,31 @@ async def read(
     return {order.id: order for order in map(rows.order, found)}
 
 
+async def reserved_now(
+    tx: "Tx", connection: ConnectionId, orders: Mapping[OrderId, Order]
+) -> dict[OrderId, Order]:
+    """These orders with what they hold at this moment, once their products are locked.
+
+    A new stock number of the store may have replaced reservations since the orders were read.
+    """
+    holding = [order.id for order in orders.values() if order.reserved]
+    if not holding:
+        return dict(orders)
+    found = {row["order_id"]: row for row in await tx.fetch(_SQL["reserved"], connection, holding)}
+    return {
+        order.id: rows.with_reserved(order, found.get(order.id)) if order.reserved else order
+        for order in orders.values()
+    }
+
+
+async def open_ids(
+    conn: "Conn", connection: ConnectionId, after: OrderId | None, limit: int
+) -> list[OrderId]:
+    """Orders that wait, are on their way or are only recorded, by id, a page of them."""
+    found = await conn.fetch(_SQL["open_ids"], connection, after or "", limit)
+    return [row["order_id"] for row in found]
+
+
 async def record(
     tx: "Tx",
     settings: ConnectionSettings,

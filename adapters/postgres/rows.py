@@ -1,6 +1,7 @@
 """Orders as rows: columns for what is searched, JSON for the rest; products out of rows."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -94,11 +95,19 @@ def order(row: Record) -> Order:
         erased_at=row["erased_at"],
         problem=row["problem"] and _PROBLEM.validate_json(row["problem"]),
         reserved=_object(row["reserved"]),
+        reserved_in=row["reserved_in"],
         actions={
             ActionKind(kind): ActionStatus(status)
             for kind, status in _object(row["actions"]).items()
         },
     )
+
+
+def with_reserved(order: Order, row: Record | None) -> Order:
+    """The order with the reservations of a row, or with none."""
+    if row is None:
+        return replace(order, reserved={}, reserved_in=None)
+    return replace(order, reserved=_object(row["reserved"]), reserved_in=row["reserved_in"])
 
 
 def kept_order(row: Record) -> KeptOrder:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import structlog
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, FormData
 
-from adapters.ports import MarketplaceError, TransportFault
+from adapters.ports import MarketplaceError, TimedOut, TransportFault
 from adapters.spartoo.answer import KEPT_FOR_DIAGNOSIS, Answer, read_answer
 from adapters.spartoo.errors import code_label, error_for
 from adapters.spartoo.sites import base_url
@@ -251,7 +251,7 @@ def _as_transport_fault(call: Call) -> Iterator[None]:
         yield
     except TimeoutError:
         call.code = "timeout"
-        raise TransportFault("no answer in time") from None
+        raise TimedOut("no answer in time") from None
     except ClientError as error:
         call.code = "connection"
         raise TransportFault(_connection_fault(error)) from None

@@ -4,7 +4,7 @@ Messages hold the value itself: use these for what is no personal data.
 """
 
 import re
-from datetime import MAXYEAR, datetime
+from datetime import MAXYEAR, datetime, timedelta, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -67,7 +67,9 @@ def parse_date(text: str, zone: ZoneInfo) -> datetime:
         raise BadField(text, "a date of the calendar") from None
     if not _FIRST_YEAR <= moment.year < MAXYEAR:
         raise BadField(text, f"a date between {_FIRST_YEAR} and {MAXYEAR - 1}")
-    return moment.replace(tzinfo=zone)
+    aware = moment.replace(tzinfo=zone)
+    # A fixed offset: a time of the hour that clocks repeat is equal to itself (PEP 495).
+    return moment.replace(tzinfo=timezone(aware.utcoffset() or timedelta()))
 
 
 def is_zero_date(text: str) -> bool:

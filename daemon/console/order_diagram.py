@@ -6,11 +6,12 @@ from functools import cache
 
 from statemachine.changes import Transition
 from statemachine.model import OrderState
-from statemachine.order import FINAL, TRANSITIONS
+from statemachine.order import TRANSITIONS
 
-WIDTH, STEP, TOP = 330, 54, 8
+WIDTH, STEP, TOP = 360, 54, 8
 BOX_WIDTH, BOX_HEIGHT = 116, 28
-LEFT, RIGHT = 46, WIDTH - BOX_WIDTH - 2
+LEFT, RIGHT = 46, 212
+ENDS = (OrderState.CANCELLED, OrderState.LOST, OrderState.UNDELIVERED)
 BEND = 13  # how much further out each longer way round goes
 
 
@@ -79,9 +80,9 @@ def _ranks() -> dict[OrderState, int]:
 def _places() -> dict[OrderState, tuple[float, float]]:
     """The way of an order downwards on the left; where it ends on the right, beside its sources."""
     ranks = _ranks()
-    places = {s: (float(LEFT), TOP + STEP * float(ranks[s])) for s in OrderState if s not in FINAL}
+    places = {s: (float(LEFT), TOP + STEP * float(ranks[s])) for s in OrderState if s not in ENDS}
     lowest = TOP - float(STEP)
-    for state in sorted(FINAL, key=lambda s: (_beside(places, s), s)):
+    for state in sorted(ENDS, key=lambda s: (_beside(places, s), s)):
         y = max(_beside(places, state), lowest + STEP)
         places[state] = (float(RIGHT), y)
         lowest = y
@@ -90,7 +91,8 @@ def _places() -> dict[OrderState, tuple[float, float]]:
 
 def _beside(places: dict[OrderState, tuple[float, float]], state: OrderState) -> float:
     """The middle height of the states that lead to this one."""
-    sources = [s for _, sources, target in TRANSITIONS if target is state for s in sources]
+    leading = [s for _, sources, target in TRANSITIONS if target is state for s in sources]
+    sources = [source for source in leading if source not in ENDS]
     return sum(places[source][1] for source in sources) / len(sources)
 
 
@@ -99,6 +101,10 @@ def _line(
 ) -> str:
     (x1, y1), (x2, y2) = places[source], places[target]
     m1, m2 = y1 + BOX_HEIGHT / 2, y2 + BOX_HEIGHT / 2
+    if y2 < y1:  # from one end to another, round the outside
+        x1, x2 = x1 + BOX_WIDTH, x2 + BOX_WIDTH
+        out = x1 + BEND * (y1 - y2) / STEP
+        return f"M{x1} {m1} C{out} {m1 - 10} {out} {m2 + 10} {x2 + 2} {m2}"
     if x1 != x2:  # to an end
         x1 += BOX_WIDTH
         return f"M{x1} {m1} C{x2 - 34} {m1} {x1 + 34} {m2} {x2 - 2} {m2}"

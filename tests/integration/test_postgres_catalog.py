@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from adapters.postgres import catalog, orders
+from adapters.postgres.catalog import ProductChange
 from adapters.postgres.database import Database
 from daemon.products import upsert_products
 from statemachine.changes import Changes
@@ -113,16 +114,16 @@ async def test_changed_products_are_taken_once_and_back_after_a_crash(db: Databa
         await first.rollback()
         await second.commit()
     async with db.transaction() as tx:
-        assert sorted(await catalog.take_changes(tx, 10)) == sorted(taken)
+        assert set(await catalog.take_changes(tx, 10)) == set(taken)
 
 
 async def test_a_change_after_taking_is_not_lost(db: Database) -> None:
     await write(db, product("A"))
     async with db.transaction() as tx:
-        assert await catalog.take_changes(tx, 10) == [(DEFAULT, "A")]
+        assert await catalog.take_changes(tx, 10) == [ProductChange(DEFAULT, ProductId("A"))]
     await write(db, product("A", stock=9))
     async with db.transaction() as tx:
-        assert await catalog.take_changes(tx, 10) == [(DEFAULT, "A")]
+        assert await catalog.take_changes(tx, 10) == [ProductChange(DEFAULT, ProductId("A"))]
 
 
 async def wait_for(
@@ -159,15 +160,32 @@ async def test_orders_that_wait_for_a_product_are_found(db: Database) -> None:
     await wait_for(db, "held", "A", connection="by-hand")
     await wait_for(db, "other", "A", connection="elsewhere")
     async with db.transaction() as tx:
-        found = await catalog.waiting_for(tx, [(DEFAULT, ProductId("A"))])
+        found = await catalog.waiting_for(tx, [ProductChange(DEFAULT, ProductId("A"))])
         assert found == [
             ("by-ean", "ean"),
             ("by-color", "red"),
             ("shoes-fr", "older"),
+            ("by-hand", "held"),
             ("shoes-fr", "newer"),
         ]
-        assert await catalog.waiting_for(tx, [(DEFAULT, ProductId("B"))]) == []
-        assert await catalog.waiting_for(tx, [(OTHER, ProductId("A"))]) == []
+        assert await catalog.waiting_for(tx, [ProductChange(DEFAULT, ProductId("B"))]) == []
+        assert await catalog.waiting_for(tx, [ProductChange(OTHER, ProductId("A"))]) == []
+
+
+async def test_orders_that_meant_a_product_by_a_value_it_gave_up_are_found(db: Database) -> None:
+    await add_connection(db, settings(id="by-sku", product_id_attribute="sku"))
+    await add_connection(db, settings(id="by-color", product_id_attribute="color"))
+    before = product("A", sku="S-1", attributes={"color": "red"})
+    await write(db, before)
+    await wait_for(db, "sku", "S-1", connection="by-sku")
+    await wait_for(db, "red", "red", connection="by-color", purchased_at=NOW - HOUR)
+    after = product("A", sku="S-2", attributes={"color": "blue"})
+    async with db.transaction() as tx:
+        await catalog.take_changes(tx, 10)
+        await catalog.write(tx, [after], [], NOW, {after.id: before})
+        taken = await catalog.take_changes(tx, 10)
+        found = await catalog.waiting_for(tx, taken)
+    assert found == [("by-color", "red"), ("by-sku", "sku")]
 
 
 async def test_an_order_that_waits_no_more_is_not_found(db: Database) -> None:
@@ -178,7 +196,7 @@ async def test_an_order_that_waits_no_more_is_not_found(db: Database) -> None:
         found = await orders.lock(tx, ConnectionId("shoes-fr"), [OrderId("1")])
         moved = replace(found[OrderId("1")], state=OrderState.CANCELLED)
         await orders.record(tx, settings(), [Changes(moved)], {})
-        assert await catalog.waiting_for(tx, [(DEFAULT, ProductId("A"))]) == []
+        assert await catalog.waiting_for(tx, [ProductChange(DEFAULT, ProductId("A"))]) == []
 
 
 async def test_pages_of_products(db: Database) -> None:

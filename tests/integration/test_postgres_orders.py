@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.postgres import actions, catalog, events, orders, quarantine
+from adapters.postgres.catalog import ProductChange
 from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import Conflict
 from adapters.postgres.paging import BadCursor
@@ -205,7 +206,7 @@ async def test_reserved_units_are_counted_and_given_back(db: Database) -> None:
     await store(db, story.last)
     assert await reserved(db) == (0, 0)
     async with db.transaction() as tx:
-        assert await catalog.take_changes(tx, 10) == [(DEFAULT, "10001")]
+        assert await catalog.take_changes(tx, 10) == [ProductChange(DEFAULT, product().id)]
 
 
 async def test_units_the_store_has_counted_are_not_given_back_twice(db: Database) -> None:

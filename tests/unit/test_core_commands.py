@@ -17,6 +17,7 @@ from statemachine.facts import (
     Refused,
     RefuseOrder,
     RetryOrder,
+    SettingsChanged,
     ShipOrder,
     UndeliverOrder,
 )
@@ -61,7 +62,7 @@ UNDECIDED = {S.NEW, S.PENDING_MANUAL}
 ALLOWED: dict[type[Command], set[S]] = {
     AcceptOrder: UNDECIDED,
     RefuseOrder: UNDECIDED,
-    CancelOrder: UNDECIDED | {S.ACCEPTED, S.SYNCED},
+    CancelOrder: UNDECIDED | {S.ACCEPTED, S.SYNCED, S.LOST, S.UNDELIVERED},
     ShipOrder: {S.ACCEPTED, S.SYNCED, S.SHIPPED, S.LOST, S.UNDELIVERED},
     LoseOrder: {S.SHIPPED},
     UndeliverOrder: {S.SHIPPED},
@@ -85,8 +86,8 @@ POSSIBLE = {
     S.SYNCED: "acknowledge, ship, cancel",
     S.SHIPPED: "acknowledge, lost, undelivered",
     S.CANCELLED: "acknowledge",
-    S.LOST: "acknowledge",
-    S.UNDELIVERED: "acknowledge",
+    S.LOST: "acknowledge, cancel",
+    S.UNDELIVERED: "acknowledge, cancel",
 }
 
 
@@ -345,13 +346,73 @@ def test_new_figures_are_kept_without_a_word_though_the_order_still_waits() -> N
     assert (story.last.touched, story.last.events, story.last.actions) == (True, (), ())
 
 
-@pytest.mark.parametrize("given", [{"auto_accept": False}, {"sync_level": "stock_only"}])
-def test_nothing_is_decided_again_where_automatic_acceptance_is_off(
-    given: dict[str, object],
-) -> None:
+def test_without_automatic_acceptance_the_reasons_stay_true_and_the_order_waits() -> None:
+    story = Story(product(stock=0), auto_accept=False).seen()
+    story.changed(product(stock=1))
+    story.does(CatalogueChanged())
+    assert story.order.decision is not None
+    assert story.order.decision.reasons == ("auto_accept_off",)
+    (told,) = story.last.events
+    assert told.data["changes"] == [
+        {
+            "field": "decision.reasons",
+            "old": ("auto_accept_off", "out_of_stock"),
+            "new": ("auto_accept_off",),
+        }
+    ]
+    assert (story.order.state, story.last.actions) == (S.PENDING_MANUAL, ())
+
+
+def test_nothing_is_decided_again_where_stock_alone_is_synchronized() -> None:
     story = Story(product(stock=0)).seen()
-    story.changed(product(stock=1), **given)
+    story.changed(product(stock=1), sync_level="stock_only")
     assert not story.does(CatalogueChanged()).last.touched
+
+
+# --- settings that change under way --------------------------------------------------------------
+
+
+def test_stock_only_records_what_waits_and_back_again_it_is_decided() -> None:
+    story = Story(product(stock=0)).seen()
+    story.changed(sync_level="stock_only")
+    story.does(SettingsChanged())
+    assert (story.order.state, story.told) == (S.SYNCED, [])
+    assert story.moved == [("10001", -1, "marketplace_order")]
+    story.changed(product(stock=1, reserved=1), sync_level="orders_and_stock")
+    story.does(SettingsChanged())
+    assert story.told == [E.ORDER_NEW]
+    assert (story.order.state, story.order.reserved) == (S.NEW, {"10001": 1})
+    assert [a.kind for a in story.last.actions] == [ACCEPT]
+    assert not story.does(SettingsChanged()).last.touched
+
+
+def test_stock_only_withdraws_an_acceptance_and_tells_what_a_person_had_asked_for() -> None:
+    story = Story(product()).seen()
+    story.changed(sync_level="stock_only")
+    story.does(SettingsChanged())
+    assert story.last.settled == {ACCEPT: "superseded"}
+    assert (story.order.state, story.order.problem) == (S.SYNCED, None)
+    asked = reach(S.SYNCED).does(CANCEL_IT)
+    asked.changed(sync_level="stock_only")
+    asked.does(SettingsChanged())
+    assert asked.order.problem is not None
+    assert asked.order.problem.code == "stock_only"
+
+
+def test_what_waited_for_the_store_is_synced_once_publishing_is_enough() -> None:
+    story = reach(S.ACCEPTED, synced_when="acknowledged").published()
+    assert story.order.state is S.ACCEPTED
+    story.changed(synced_when="published")
+    story.does(SettingsChanged())
+    assert (story.order.state, story.told) == (S.SYNCED, [E.ORDER_SYNCED])
+    assert story.order.known_at is not None
+
+
+def test_automatic_acceptance_switched_on_decides_what_waits() -> None:
+    story = Story(product(), auto_accept=False).seen()
+    story.changed(auto_accept=True)
+    story.does(SettingsChanged())
+    assert [a.kind for a in story.last.actions] == [ACCEPT]
 
 
 @pytest.mark.parametrize("state", sorted(set(S) - {S.PENDING_MANUAL}))

@@ -28,6 +28,9 @@ LEGAL = {
     (S.NEW, T.ACCEPT): S.ACCEPTED,
     (S.NEW, T.RECORD): S.SYNCED,
     (S.NEW, T.CANCEL): S.CANCELLED,
+    (S.PENDING_MANUAL, T.RECORD): S.SYNCED,
+    (S.LOST, T.CANCEL): S.CANCELLED,
+    (S.UNDELIVERED, T.CANCEL): S.CANCELLED,
     (S.PENDING_MANUAL, T.ACCEPT): S.ACCEPTED,
     (S.PENDING_MANUAL, T.CANCEL): S.CANCELLED,
     (S.ACCEPTED, T.SYNC): S.SYNCED,
@@ -87,8 +90,8 @@ WAYS: dict[OrderState, dict[int, tuple[Trigger, ...]]] = {
     S.SYNCED: GRANTED,
     S.SHIPPED: {SHIPPED: (), LOST: (T.LOSE,), NOT_DELIVERED: (T.UNDELIVER,)},
     S.CANCELLED: {CANCELLED: ()},
-    S.LOST: {LOST: ()},
-    S.UNDELIVERED: {NOT_DELIVERED: ()},
+    S.LOST: {LOST: (), CANCELLED: (T.CANCEL,)},
+    S.UNDELIVERED: {NOT_DELIVERED: (), CANCELLED: (T.CANCEL,)},
 }
 
 
@@ -121,7 +124,7 @@ def test_the_diagram_shows_where_a_life_begins_and_ends() -> None:
     lines = [text.strip() for text in mermaid().splitlines()]
     assert lines[:2] == ["stateDiagram-v2", "[*] --> new"]
     ends = {text.removesuffix(" --> [*]") for text in lines if text.endswith("--> [*]")}
-    assert ends == {"cancelled", "lost", "undelivered"}
+    assert ends == {"cancelled"}
 
 
 def test_the_diagram_marks_one_state_when_asked() -> None:

@@ -7,7 +7,14 @@ from decimal import Decimal
 import pytest
 
 from statemachine.changes import EventType
-from statemachine.facts import RetryOrder, Seen, UnknownStatus
+from statemachine.facts import (
+    ActionRejected,
+    Parcel,
+    RetryOrder,
+    Seen,
+    ShipOrder,
+    UnknownStatus,
+)
 from statemachine.model import ActionKind, ActionStatus, Address, OrderState, Relay
 from statemachine.step import first_sight
 from tests.unit.builders import (
@@ -51,9 +58,15 @@ def test_an_order_first_seen_walks_to_its_status(status: int, states: list[S]) -
     assert story.order.problem is None
 
 
-@pytest.mark.parametrize("status", [2, 3, 45, 47])
-def test_what_was_accepted_elsewhere_is_reserved(status: int) -> None:
+@pytest.mark.parametrize("status", [3, 45, 47])
+def test_what_had_left_before_it_was_seen_takes_no_stock(status: int) -> None:
     story = Story(product()).seen(line(quantity=2), status=status)
+    assert (story.last.reserved, story.moved) == ({}, [])
+    assert story.order.products == {1: "10001"}
+
+
+def test_what_was_accepted_elsewhere_is_reserved() -> None:
+    story = Story(product()).seen(line(quantity=2), status=2)
     assert story.last.reserved == {"10001": 2}
     assert story.moved == [("10001", -2, "order_accepted")]
     assert story.last.actions == ()
@@ -113,13 +126,13 @@ def test_an_order_first_seen_in_an_unknown_status_is_not_guessed(sync_level: str
 )
 def test_stock_only_records_silently_and_moves_the_stock(status: int, states: list[S]) -> None:
     story = Story(product(), sync_level="stock_only").seen(status=status)
-    sold = status != 41
+    sold = status in {11, 2}
     assert story.path == states
     assert story.told == []
     assert story.moved == ([("10001", -1, "marketplace_order")] if sold else [])
     assert story.last.actions == ()
     assert story.order.problem is None
-    assert story.order.known_at == (NOW + HOUR if sold else None)
+    assert story.order.known_at == (NOW + HOUR if sold else None if status == 41 else NOW)
 
 
 def test_stock_only_follows_an_order_to_its_end_without_a_word() -> None:
@@ -247,6 +260,23 @@ def test_an_unexpected_status_is_a_problem_told_once(state: S, status: int, mess
     story.seen(modified_at=NOW)
     assert story.last.events == ()
     assert story.order.problem is not None
+
+
+def test_a_failed_action_keeps_its_problem_through_a_passing_status() -> None:
+    story = reach(S.SYNCED).does(ShipOrder("store", (Parcel("T-1", "DPD"),)))
+    story.does(ActionRejected(ActionKind.SHIP, "rejected", "no such carrier"))
+    story.seen(status=11)
+    assert story.order.problem is not None
+    assert story.order.problem.code == "rejected"
+    story.seen(status=2)
+    assert story.order.problem.code == "rejected"
+
+
+@pytest.mark.parametrize("status", [45, 47])
+def test_a_parcel_that_was_lost_or_came_back_is_refunded(status: int) -> None:
+    story = reach(S.SHIPPED).seen(status=status).seen(status=41)
+    assert (story.order.state, story.order.problem) == (S.CANCELLED, None)
+    assert story.told == [E.ORDER_CANCELLED]
 
 
 def test_another_unexpected_status_is_told_again() -> None:

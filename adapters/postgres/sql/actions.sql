@@ -1,13 +1,37 @@
 -- name: settle_of_orders
--- A step settled these intentions. One that is on its way to the marketplace is not superseded:
--- its answer settles it.
+-- A step settled these intentions. One that is on its way to the marketplace is not superseded but
+-- withdrawn: its answer settles it, and it is never sent again.
 update actions as a set
-    status = u.status, settled_at = now(), holder = null, held_until = null
-from unnest($2::text[], $3::text[], $4::text[]) as u (order_id, kind, status)
+    withdrawn = s.on_its_way,
+    status = case when s.on_its_way then a.status else s.status end,
+    settled_at = case when not s.on_its_way then now() end,
+    holder = case when s.on_its_way then a.holder end,
+    held_until = case when s.on_its_way then a.held_until end
+from (
+    select e.id, u.status, u.status = 'superseded' and coalesce(e.held_until > now(), false) as on_its_way
+    from unnest($2::text[], $3::text[], $4::text[]) as u (order_id, kind, status)
+    join actions as e
+        on e.connection = $1 and e.order_id = u.order_id and e.kind = u.kind
+        and e.status in ('pending', 'failed')
+    order by e.id
+    for update of e
+) as s
+where a.id = s.id
+
+-- name: renew
+-- Wanted again while the call of before is on its way.
+update actions as a set
+    withdrawn = false, reason = u.reason, requested_by = u.requested_by
+from unnest($2::text[], $3::text[], $4::text[], $5::text[])
+    as u (order_id, kind, reason, requested_by)
 where
     a.connection = $1 and a.order_id = u.order_id and a.kind = u.kind
-    and a.status in ('pending', 'failed')
-    and (u.status <> 'superseded' or coalesce(a.held_until <= now(), true))
+    and a.status = 'pending' and a.withdrawn
+
+-- name: wanted
+-- Those that are ours and still wanted, at this moment.
+select id from actions
+where id = any ($2::bigint[]) and holder = $1 and status = 'pending' and not withdrawn
 
 -- name: queue
 -- New intentions. One that waits stays as it is, one that failed starts again behind the others
@@ -32,7 +56,7 @@ on conflict (order_id, connection, kind) do update set
     id = default, status = 'pending', attempts = 0, result = null,
     reason = excluded.reason, requested_by = excluded.requested_by, due_at = excluded.due_at,
     created_at = excluded.created_at, settled_at = null, traceparent = excluded.traceparent,
-    unsure = a.unsure or excluded.unsure
+    unsure = a.unsure or excluded.unsure, withdrawn = false
 where
     a.status in ('failed', 'superseded')
     or (a.status = 'done' and a.kind in ('fetch', 'return_label'))
@@ -170,9 +194,11 @@ where
 returning a.id
 
 -- name: postpone
--- Another try later; only while it is ours.
+-- Another try later; only while it is ours. What was withdrawn and cannot have arrived is over.
 update actions set
-    due_at = $3, unsure = $4, result = $5, holder = null, held_until = null
+    due_at = $3, unsure = $4, result = $5, holder = null, held_until = null,
+    status = case when withdrawn and not $4 then 'superseded' else status end,
+    settled_at = case when withdrawn and not $4 then now() end
 where id = $1 and holder = $2 and status = 'pending'
 returning id
 

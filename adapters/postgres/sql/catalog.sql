@@ -69,8 +69,9 @@ on conflict (catalog, id) do update set
 
 -- name: note_changes
 -- Orders that wait for these are to be decided again.
-insert into product_changes (catalog, product_id, changed_at)
-select u.catalog, u.id, $3 from unnest($1::text[], $2::text[]) as u (catalog, id)
+insert into product_changes (catalog, product_id, changed_at, former)
+select u.catalog, u.id, $3, u.former
+from unnest($1::text[], $2::text[], $4::jsonb[]) as u (catalog, id, former)
 
 -- name: page
 -- Products by id.
@@ -157,20 +158,20 @@ where id in (
     limit $1
     for update skip locked
 )
-returning catalog, product_id
+returning catalog, product_id, former
 
 -- name: still_taking
 -- A sign of life.
 select 1
 
 -- name: waiting_for
--- Orders nobody has touched that wait and may mean one of these products.
+-- Orders nobody has touched that wait and may mean one of these products, or meant it by a value
+-- that the product has given up.
 with wanted as (
     select c.id as connection, array_agg(v.value) as identifiers
-    from unnest($1::text[], $2::text[]) as u (catalog, product_id)
+    from unnest($1::text[], $2::text[], $3::jsonb[]) as u (catalog, product_id, former)
     join products as p on p.catalog = u.catalog and p.id = u.product_id
-    join connections as c
-        on c.settings ->> 'catalog' = p.catalog and (c.settings ->> 'auto_accept')::boolean
+    join connections as c on c.settings ->> 'catalog' = p.catalog
     cross join lateral (
         select case c.settings ->> 'product_id_attribute'
             when 'id' then p.id
@@ -178,6 +179,12 @@ with wanted as (
             when 'ean' then p.ean
             else p.attributes ->> (c.settings ->> 'product_id_attribute')
         end as value
+        union all
+        select case
+            when c.settings ->> 'product_id_attribute' in ('sku', 'ean')
+                then u.former ->> (c.settings ->> 'product_id_attribute')
+            else u.former -> 'attributes' ->> (c.settings ->> 'product_id_attribute')
+        end
     ) as v
     where v.value is not null
     group by c.id

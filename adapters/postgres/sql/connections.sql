@@ -78,3 +78,19 @@ select pg_advisory_xact_lock(hashtextextended('plan', 0))
 
 -- name: active_count
 select count(*) from connections where active
+
+-- name: note_change
+-- Its open orders are to be stepped once.
+insert into settings_changes (connection, changed_at) values ($1, now())
+
+-- name: take_change
+-- Two replicas never take the same; changes of one connection are one.
+with taken as (
+    select connection from settings_changes
+    where connection <> all ($1::text[])
+    order by id
+    limit 1
+    for update skip locked
+)
+delete from settings_changes where connection in (select connection from taken)
+returning connection

@@ -17,6 +17,23 @@ for update
 select * from order_records
 where connection = $1 and order_id = any ($2::text[])
 
+-- name: reserved
+-- What these orders hold, and in which catalogue.
+select order_id, json_object_agg(product_id, quantity) as reserved, max(catalog) as reserved_in
+from reservations
+where connection = $1 and order_id = any ($2::text[])
+group by order_id
+
+-- name: open_ids
+-- Orders that settings may have put elsewhere, a page of them.
+select order_id from orders
+where
+    connection = $1 and order_id > $2
+    and (state in ('new', 'pending_manual', 'accepted') or (state = 'synced' and spartoo_status = 11))
+    and state in ('new', 'pending_manual', 'accepted', 'synced')
+order by order_id
+limit $3
+
 -- name: find
 -- An order by its id, in one connection or in all.
 select * from order_records

@@ -3,7 +3,7 @@ alter table orders add column not_shipped json not null default '[]';
 
 -- The shipping services that a connection's orders have named.
 create table shipping_services (
-    connection text collate "C" not null references connections (id),
+    connection text collate "C" not null,
     name text not null,
     primary key (connection, name)
 );
@@ -17,19 +17,58 @@ where settings -> 'shipping_services' is not null and (settings -> 'shipping_ser
     = '["Colissimo", "Chronopost", "Mondial Relay", "DPD", "UPS", "GLS", "DHL", "FedEx", "TNT",
         "Royal Mail"]';
 
--- The view again, with the new columns of its table.
+-- An acceptance that is no longer wanted while its call is on its way: it is never sent again.
+alter table actions add column withdrawn boolean not null default false;
+
+-- Connections whose settings changed so that their open orders are to be stepped once.
+create table settings_changes (
+    id bigint generated always as identity primary key,
+    connection text collate "C" not null references connections (id),
+    changed_at timestamptz not null
+);
+
+-- A product's former identifying values: orders that matched by one are decided again too.
+alter table product_changes add column former jsonb;
+
+-- The views again: with the new columns, the catalogue of an order's reservations, and what is
+-- withdrawn as superseded.
 drop view order_records;
 create view order_records as
 select
     o.*,
+    r.reserved,
+    r.reserved_in,
     (
-        select json_object_agg(r.product_id, r.quantity) from reservations as r
-        where r.order_id = o.order_id and r.connection = o.connection
-    ) as reserved,
-    (
-        select json_object_agg(a.kind, a.status) from actions as a
+        select
+            json_object_agg(
+                a.kind,
+                case when a.withdrawn and a.status = 'pending' then 'superseded' else a.status end
+            )
+        from actions as a
         where
             a.order_id = o.order_id and a.connection = o.connection
             and not starts_with(a.kind, 'return_')
     ) as actions
-from orders as o;
+from orders as o
+cross join lateral (
+    select json_object_agg(r.product_id, r.quantity) as reserved, max(r.catalog) as reserved_in
+    from reservations as r
+    where r.order_id = o.order_id and r.connection = o.connection
+) as r;
+
+drop view return_records;
+create view return_records as
+select
+    r.*,
+    (
+        select
+            json_object_agg(
+                a.kind,
+                case when a.withdrawn and a.status = 'pending' then 'superseded' else a.status end
+            )
+        from actions as a
+        where
+            a.order_id = r.return_id and a.connection = r.connection
+            and starts_with(a.kind, 'return_')
+    ) as actions
+from returns as r;
