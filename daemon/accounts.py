@@ -21,6 +21,7 @@ from adapters.spartoo import CallReport
 from daemon.call_log import CallLog, LoggedMarketplace, note_call
 from daemon.holdings import check_hold
 from daemon.metrics import Metrics
+from daemon.supervisor import wait_or_stop
 from daemon.together import Together
 from daemon.tracing import note_span
 from statemachine.connection import ConnectionSettings
@@ -31,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 # Looks leave this share of a service's hourly calls to actions, and to reads actions depend on.
 ACTION_SHARE = 0.1
+_KEYS_SECONDS = 30.0
 CALLS_AT_ONCE = 8  # of actions, to one account
 
 
@@ -88,8 +90,27 @@ class Accounts:
         self._clock = clock
         self._calls = CallLog(database)
         self._open: dict[ConnectionId, Account] = {}
+        self.unreadable: set[ConnectionId] = set()  # keys sealed with another SECRET_KEY
         self._reading = Together(self._read)
         self._spending = Together(self._spend)
+
+    async def watch_keys(self, stop: asyncio.Event) -> None:
+        """Know which API keys cannot be opened here: their connections' work is left to others."""
+        while not stop.is_set():
+            try:
+                async with self._database.connection() as conn:
+                    found = await connections.unreadable(conn, self._cipher)
+            except PostgresError as error:
+                log.warning("API keys not checked", error=str(error))
+            else:
+                if found - self.unreadable:
+                    log.error(
+                        "API keys cannot be opened: they were sealed with another SECRET_KEY;"
+                        " nothing is done for these connections here",
+                        connections=sorted(found),
+                    )
+                self.unreadable = found
+            await wait_or_stop(stop, _KEYS_SECONDS)
 
     async def get(self, connection_id: ConnectionId) -> Account:
         """The account as it is now. Raises UnknownConnection, AccountRejected without a key."""

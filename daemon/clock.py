@@ -33,6 +33,7 @@ class Clock:
 
     def __init__(self, database: Database, moment: datetime):
         self._database = database
+        self._behind = False  # set back, and what is due not brought back yet
         self._set(moment)
 
     @classmethod
@@ -48,12 +49,30 @@ class Clock:
     def __call__(self) -> datetime:
         return self._moment + timedelta(seconds=counter() - self._set_at)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Look at the database's clock now and then: a fail-over may bring another one."""
+    async def run(self, stop: asyncio.Event, hold: timedelta) -> None:
+        """Check the database's clock now and then: a fail-over may bring another one.
+
+        `hold` is how long a role, look or action is held for at a time.
+        """
         while not await wait_or_stop(stop, _CHECK_SECONDS):
             moved = await self.check()
             if moved:
                 log.warning("clock set by the database", seconds=round(moved.total_seconds(), 1))
+            if moved < -_TOLERANCE or self._behind:
+                await self._come_back(hold)
+
+    async def _come_back(self, hold: timedelta) -> None:
+        """Set back: nothing may wait until the clock is again where it was."""
+        self._behind = True
+        try:
+            async with self._database.transaction() as tx:
+                await clock.come_back(tx, hold)
+        except PostgresError as error:
+            log.warning("due times not brought back", error=str(error))
+        else:
+            self._behind = False
+            log.warning("due times brought back: the database's clock was set back")
+            self._database.wakeups.notify("looks")
 
     async def check(self) -> timedelta:
         """Follow the database's clock where it is apart, and can be asked; by how much."""

@@ -27,6 +27,7 @@ from daemon.numbers import exact_number
 from daemon.wrong_values import problem
 from statemachine.acceptance import AUTOMATIC
 from statemachine.connection import Slug
+from statemachine.dates import within
 from statemachine.facts import Parcel, Refused
 from statemachine.model import ProductUpdate, ShippedItem
 from statemachine.step import MARKETPLACE
@@ -298,7 +299,7 @@ class ReturnLabel(ReturnCommand):
 class ConnectionSync(Command):
     command: Literal["connection.sync"]
     connection: Text
-    since: Annotated[date | None, Field(strict=False), Written] = None
+    since: Annotated[date | None, Field(strict=False), Written, AfterValidator(within)] = None
 
 
 class ConnectionSwitch(Command):
@@ -331,7 +332,7 @@ class StockSet(Command):
     def _aware(cls, value: datetime | None) -> datetime | None:
         if value is not None and value.tzinfo is None:
             raise ValueError("needs an offset, like 2026-11-20T09:12:00+01:00")
-        return value
+        return value if value is None else within(value)
 
 
 AnyCommand = (

@@ -1,6 +1,8 @@
 """Takes commands off the queue: each is carried out once, answered or dead-lettered, then acked.
 
-Commands for one order keep the queue's order; commands for different orders run side by side.
+Commands for one order keep the queue's order, also with those that switch its connection; commands
+for different orders run side by side. The queue has one active consumer, and the next only once the
+one before is gone, so that the order holds when the role changes hands too.
 """
 
 import asyncio
@@ -58,6 +60,7 @@ class CommandReader:
         self._metrics = metrics
         self._stop = asyncio.Event()
         self._epoch: int | None = None
+        self._left = asyncio.Event()  # once no more commands are taken off the queue
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop`, through every outage of the broker and what nobody foresaw."""
@@ -81,6 +84,7 @@ class CommandReader:
     async def _read(self, stop: asyncio.Event) -> None:
         """Deal messages out to lanes until stopping, the role is lost or the broker is away."""
         lanes = Lanes()
+        self._left.clear()
         reading = asyncio.create_task(self._deal(lanes), name="command queue")
         try:
             while not reading.done() and self._ours():
@@ -89,6 +93,7 @@ class CommandReader:
         finally:
             reading.cancel()
             outcome = (await asyncio.gather(reading, return_exceptions=True))[0]
+            self._left.set()
             await lanes.drain()
         if isinstance(outcome, Exception):
             raise outcome
@@ -102,13 +107,11 @@ class CommandReader:
         try:
             command = read_command(message.body, message.message_id)
         except UnreadableCommand as error:
-            await self._dead_letter(message, error)
+            lanes.put_apart(partial(self._dead_letter, message, error))
             return
-
-        async def work() -> None:
-            await self._carry_out(message, command)
-
-        lanes.put(command, work)
+        lanes.put(
+            command, partial(self._carry_out, message, command), partial(self._give_back, message)
+        )
 
     def _ours(self) -> bool:
         """False once another process may be reading: it gets what is not begun."""
@@ -119,7 +122,10 @@ class CommandReader:
         log.warning("command not readable", code=error.code, error=error.message)
         self._metrics.commands.labels("unreadable", "refused").inc()
         reply = reply_body(error.command_id, "refused", error=error)
-        await message.dead_letter(f"{error.code}: {error.message}", reply)
+        try:
+            await message.dead_letter(f"{error.code}: {error.message}", reply)
+        except BrokerUnavailable as failure:  # the broker still has it
+            log.warning("command not dead-lettered", error=str(failure))
 
     async def _carry_out(self, message: CommandMessage, command: AnyCommand) -> None:
         about = {"command": command.command, "command_id": command.id, "by": command.by}
@@ -132,7 +138,7 @@ class CommandReader:
     ) -> None:
         try:
             if not self._ours():
-                await message.release()
+                await self._give_back(message)
                 return
             reply = await self._reply_or_release(message, command, about)
             if reply is not None:
@@ -149,11 +155,16 @@ class CommandReader:
         try:
             reply = await self._reply(command, about)
         except asyncio.CancelledError:  # an order.fetch that waits for Spartoo when we stop
-            await message.release()
+            await self._give_back(message)
             raise
         if reply is None:
-            await message.release()
+            await self._give_back(message)
         return reply
+
+    async def _give_back(self, message: CommandMessage) -> None:
+        """Once we take no more: what is given back before would come straight back to us."""
+        await self._left.wait()
+        await message.release()
 
     async def _reply(self, command: AnyCommand, about: Mapping[str, str]) -> Reply | None:
         """Carry it out, however long the database is away; None when another must do it.
@@ -182,43 +193,64 @@ async def _answer(message: CommandMessage, reply: Reply) -> None:
 
 
 class Lanes:
-    """Work on one order (or connection, or product) one after the other, on others beside it.
+    """Commands in the queue's order where they concern the same, beside one another elsewhere.
 
-    The broker bounds how much there is: what is put in was prefetched and is not acknowledged yet.
+    A command has its keys to itself; what it only relies on (an order on its connection) it shares
+    with others of its kind. The broker bounds how much there is: what is put in was prefetched and
+    is not acknowledged yet.
     """
 
     def __init__(self) -> None:
         self._last: dict[str, asyncio.Task[None]] = {}
+        self._sharing: dict[str, set[asyncio.Task[None]]] = {}
+        self._fetches: set[asyncio.Task[None]] = set()
         self._apart: set[asyncio.Task[None]] = set()
 
-    def put(self, command: AnyCommand, work: Work) -> None:
-        """Begin once all earlier work on the same is done."""
-        if isinstance(command, OrderFetch):
-            task = asyncio.create_task(_guarded(work))  # waits for Spartoo and holds nobody up
-            self._apart.add(task)
-            task.add_done_callback(self._apart.discard)
-            return
-        keys = _keys(command)
-        before = {self._last[key] for key in keys if key in self._last}
-        task = asyncio.create_task(_after(before, work), name=f"commands on {keys[0]}")
+    def put(self, command: AnyCommand, work: Work, give_back: Work) -> None:
+        """Begin once all earlier work on the same is done; give it back if that was cut off."""
+        keys, shared = _keys(command), _relies_on(command)
+        before = {self._last[key] for key in (*keys, *shared) if key in self._last}
+        before |= {task for key in keys for task in self._sharing.get(key, ())}
+        running = _after(before, work, give_back)
+        task = asyncio.create_task(running, name=f"commands on {keys[0]}")
         self._last.update(dict.fromkeys(keys, task))
-        task.add_done_callback(partial(self._forget, keys))
+        for key in shared:
+            self._sharing.setdefault(key, set()).add(task)
+        if isinstance(command, OrderFetch):  # waits for Spartoo: is not waited for when we stop
+            self._fetches.add(task)
+        task.add_done_callback(partial(self._forget, keys, shared))
 
-    def _forget(self, keys: Sequence[str], task: asyncio.Task[None]) -> None:
+    def put_apart(self, work: Work) -> None:
+        """Begin now: it concerns nothing else."""
+        task = asyncio.create_task(_guarded(work))
+        self._apart.add(task)
+        task.add_done_callback(self._apart.discard)
+
+    def _forget(self, keys: Sequence[str], shared: Sequence[str], task: asyncio.Task[None]) -> None:
+        self._fetches.discard(task)
         for key in keys:
             if self._last.get(key) is task:
                 del self._last[key]
+        for key in shared:
+            self._sharing[key].discard(task)
+            if not self._sharing[key]:
+                del self._sharing[key]
 
     async def drain(self) -> None:
-        """Finish what was put in."""
-        for task in self._apart:
+        """Finish what was put in, but for fetches and what waits behind them."""
+        for task in self._fetches:
             task.cancel()
-        await asyncio.gather(*self._last.values(), *self._apart, return_exceptions=True)
+        sharing = (task for tasks in self._sharing.values() for task in tasks)
+        everything = {*self._last.values(), *sharing, *self._apart}
+        await asyncio.gather(*everything, return_exceptions=True)
 
 
-async def _after(before: Collection[asyncio.Task[None]], work: Work) -> None:
+async def _after(before: Collection[asyncio.Task[None]], work: Work, give_back: Work) -> None:
     if before:
         await asyncio.wait(before)
+    if any(task.cancelled() for task in before):
+        await _guarded(give_back)
+        raise asyncio.CancelledError  # what waits behind this one is given back too
     await _guarded(work)
 
 
@@ -245,3 +277,10 @@ def _keys(command: AnyCommand) -> list[str]:
             return [f"{command.catalog} {command.product_id}"]
         case _:
             assert_never(command)
+
+
+def _relies_on(command: AnyCommand) -> list[str]:
+    """What must not change under it: an order's or a return's connection."""
+    if isinstance(command, ConnectionSync | ConnectionSwitch | CatalogUpsert | StockSet):
+        return []
+    return [command.connection]

@@ -101,7 +101,9 @@ class Dispatcher:
             return 0
         try:
             async with self._database.transaction() as tx:
-                claimed = await actions.claim(tx, self._holdings.holder, HOLD, _share(free), free)
+                claimed = await actions.claim(
+                    tx, self._holdings.holder, HOLD, _share(free), free, self._accounts.unreadable
+                )
         except PostgresError as error:
             log.warning("actions not claimed", error=str(error))
             return 0
@@ -141,9 +143,9 @@ class Dispatcher:
             first = _SLOW_SITE_SECONDS if isinstance(error, TimedOut) else 1.0
             due = self._clock() + backoff(action.attempts, first=first)
             await self._postpone(action, due, str(error), unsure=True)
-        except UnreadableKey as error:
-            due = self._clock() + backoff(action.attempts)
-            await self._postpone(action, due, str(error), unsure=action.unsure)
+        except UnreadableKey as error:  # another process may have the secret key: due at once
+            self._accounts.unreadable.add(action.connection)
+            await self._postpone(action, self._clock(), str(error), unsure=action.unsure)
         except (PostgresError, HoldLost) as error:
             log.warning("action taken up again later", **_about(action), error=str(error))
         except Exception:

@@ -7,6 +7,7 @@ a look that is cut off anywhere is simply done again.
 import asyncio
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from datetime import time as time_of_day
@@ -15,9 +16,10 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from adapters.ports import AccountRejected, MarketplaceError, Throttled
+from adapters.ports import AccountRejected, MarketplaceError, NotFound, Throttled
 from adapters.postgres import looks
 from adapters.postgres import orders as order_store
+from adapters.postgres.connections import UnreadableKey
 from adapters.postgres.database import Database
 from adapters.postgres.errors import PostgresError, UnknownConnection
 from adapters.postgres.looks import ClaimedLook, Look
@@ -31,12 +33,18 @@ from daemon.return_ingest import ReturnIntake
 from daemon.supervisor import cancel
 from daemon.tracing import span
 from statemachine.connection import ConnectionSettings, SyncLevel
+from statemachine.model import OrderId
 
 log = structlog.get_logger(__name__)
 
 OVERLAP = timedelta(hours=2)  # clocks, zones, late payments
 DEEPEST = timedelta(days=90)
-AT_ONCE = 64  # most of them wait for their sites
+AT_ONCE = 512  # most of them wait for their sites
+_SHARE = 8
+_FAILING = AT_ONCE // 2  # of those whose last poll failed: the others always find a place
+MOST_BY_ID = 10  # orders much older than the rest that an open look reads one by one
+_SHORTEST_PAUSE = 0.05  # seconds; what is due may have to wait for a place
+_OLD = timedelta(days=7)
 STORING = 8
 _NIGHT = time_of_day(2)
 _NIGHT_LASTS = timedelta(hours=3)
@@ -45,7 +53,8 @@ _NIGHT_LASTS = timedelta(hours=3)
 class Poller:
     """Claims due looks, AT_ONCE of them at a time, and carries them out.
 
-    However many sites do not answer, their looks take no place that storing needs.
+    However many sites do not answer, their looks take no place that storing needs, and leave places
+    to those that answer: a site has a share, and so have all connections that failed.
     """
 
     def __init__(
@@ -80,17 +89,25 @@ class Poller:
                 due_at = await looks.next_due(conn)
         except Exception:  # noqa: BLE001 - claiming meets the same, and tells
             due_at = None
-        if due_at is None or len(self._running) >= AT_ONCE:
+        if due_at is None or len(self._running) >= AT_ONCE or not self._holdings.fresh:
             return 1.0
-        return min(max((due_at - self._clock()).total_seconds(), 0.01), 1.0)
+        return min(max((due_at - self._clock()).total_seconds(), _SHORTEST_PAUSE), 1.0)
 
     async def _claim(self) -> None:
         free = AT_ONCE - len(self._running)
         if free <= 0 or not self._holdings.fresh:
             return
+        room = looks.Room(
+            free,
+            at_a_site=max(1, free // _SHARE),
+            at_sites=Counter(look.site for look in self._running.values()),
+            failing=max(0, _FAILING - sum(look.failures > 0 for look in self._running.values())),
+        )
         try:
             async with self._database.transaction() as tx:
-                claimed = await looks.claim_due(tx, self._holdings.holder, HOLD, free)
+                claimed = await looks.claim_due(
+                    tx, self._holdings.holder, HOLD, room, self._accounts.unreadable
+                )
         except PostgresError as error:
             log.warning("looks not claimed", error=str(error))
             return
@@ -124,6 +141,9 @@ class Poller:
             await self._fail(look, str(error), error.until)
         except Throttled as error:
             await self._throttled(look, error)
+        except UnreadableKey as error:
+            self._accounts.unreadable.add(look.connection)
+            await self._fail(look, str(error), self._clock())
         except (MarketplaceError, PostgresError, Halted) as error:
             await self._fail(look, str(error), self._clock() + backoff(look.failures + 1))
         except Exception:
@@ -136,7 +156,7 @@ class Poller:
     async def _read(self, account: Account, look: ClaimedLook) -> Tally:
         """Stream the export into the store, a batch a transaction."""
         now = self._clock()
-        since = await self._since(account, look, now)
+        since, by_id = await self._scope(account, look, now)
         if since is None:
             return Tally()
         start = None if look.look is Look.BACKFILL else _start(account)
@@ -144,7 +164,19 @@ class Poller:
         reading = Reading(account.settings, now, since, start, service=service)
         orders = OrderIntake(self._database, reading, self._metrics, self._clock)
         await orders.stream(account.for_looks.export_orders(since), self._storing)
+        for order_id in by_id:
+            await self._read_one(account, order_id, orders)
         return orders.tally
+
+    async def _read_one(self, account: Account, order_id: OrderId, orders: OrderIntake) -> None:
+        """An old order by its id; one that Spartoo does not know any more is left as it is."""
+        try:
+            exported = await account.for_looks.fetch_order(order_id)
+        except NotFound as error:
+            about = {"connection": account.settings.id, "order_id": order_id}
+            log.warning("open order not found", **about, error=str(error))
+        else:
+            await orders.take([exported])
 
     async def _read_returns(self, account: Account, look: ClaimedLook) -> Tally:
         """What all looks but the fresh one read besides; the orders are stored by then.
@@ -170,17 +202,25 @@ class Poller:
             log.warning("returns not read", **about, error=str(error))
         return returns.tally
 
-    async def _since(self, account: Account, look: ClaimedLook, now: datetime) -> datetime | None:
-        """From when the look reads; None when it has nothing to look at."""
+    async def _scope(
+        self, account: Account, look: ClaimedLook, now: datetime
+    ) -> tuple[datetime | None, list[OrderId]]:
+        """From when the look reads, None when it has nothing to read; and orders to read by id."""
+        if look.look is not Look.OPEN:
+            return self._since(account, look, now), []
+        async with self._database.connection() as conn:
+            oldest = await order_store.oldest_open(conn, look.connection, MOST_BY_ID + 1)
+        old = [order_id for order_id, placed in oldest if placed < now - _OLD][:MOST_BY_ID]
+        rest = [placed for order_id, placed in oldest if order_id not in old]
+        since = rest[0] if rest else now if old else None
+        return since, old
+
+    def _since(self, account: Account, look: ClaimedLook, now: datetime) -> datetime:
         start = _start(account)
         match look.look:
             case Look.FRESH:
                 return start if look.cursor is None else max(start, look.cursor - OVERLAP)
-            case Look.OPEN:
-                async with self._database.connection() as conn:
-                    oldest = await order_store.oldest_open(conn, look.connection)
-                return None if oldest is None else max(oldest, now - DEEPEST)
-            case Look.DEEP:
+            case Look.DEEP | Look.OPEN:
                 return max(start, now - DEEPEST)
             case Look.BACKFILL:
                 return look.since or start
@@ -255,8 +295,9 @@ def _affordable(settings: ConnectionSettings) -> timedelta:
     """The shortest interval at which the hour's calls last the hour."""
     others = timedelta(hours=1) / settings.open_look_interval
     others += timedelta(hours=1) / settings.deep_look_interval
-    calls = settings.max_calls_per_hour * (1 - ACTION_SHARE) - others
-    return timedelta(hours=1) / max(calls, 1)
+    calls = settings.max_calls_per_hour * (1 - ACTION_SHARE)
+    # However often open orders are read: half of the calls are for new ones.
+    return timedelta(hours=1) / max(calls - others, calls / 2, 1)
 
 
 def next_deep(settings: ConnectionSettings, now: datetime) -> datetime:

@@ -11,6 +11,8 @@ from daemon.holdings import Holdings
 from daemon.settings import Settings
 from daemon.wiring import Parts
 
+_NAMED = 5  # connections whose keys cannot be opened
+
 
 class Readiness:
     """Everything the daemon's work needs, or what of it is missing."""
@@ -48,6 +50,9 @@ class Readiness:
             pass
         except (PostgresError, TimeoutError) as error:
             lacking.append(f"database: {str(error) or 'no answer in time'}")
+        if unreadable := self.parts.accounts.unreadable:
+            names = ", ".join(sorted(unreadable)[:_NAMED])
+            lacking.append(f"secret key: cannot open the API keys of {names}")
         if self.settings.amqp_url is not None and (self.link is None or not self.link.connected):
             lacking.append("broker: not connected")
         return lacking

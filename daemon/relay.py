@@ -2,11 +2,13 @@
 
 Invariants: a subject's events are published in sequence, the next only after the one before is
 confirmed; the stored position never passes an event that is not; positions missing in the log are
-waited for until no transaction can fill them any more.
+waited for until no transaction can fill them any more. Gaps are looked into after the log was read
+on: an event of a subject commits after the one before it, so whatever the first statement sees has
+its predecessors in what the second sees.
 """
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import datetime
 from time import monotonic
 
@@ -63,6 +65,11 @@ class Window:
         unsettled = min([*self.waiting, *self.gaps], default=self.read_to + 1)
         return min(unsettled - 1, self.read_to)
 
+    @property
+    def room(self) -> int:
+        """How many events may be read on: none is published further past an unconfirmed one."""
+        return LOOKAHEAD - (self.read_to - self.confirmed_to)
+
     def take(self, found: Iterable[LoggedEvent]) -> list[int]:
         """Add events read on from `read_to`; returns the positions that were missing."""
         missing: list[int] = []
@@ -78,6 +85,11 @@ class Window:
             del self.gaps[event.position]
             self.waiting[event.position] = event
         self.waiting = dict(sorted(self.waiting.items()))
+
+    def close(self, positions: Iterable[int]) -> None:
+        """These gaps stay gaps."""
+        for position in positions:
+            del self.gaps[position]
 
     def next_wave(self) -> list[LoggedEvent]:
         """The oldest waiting event of each subject, up to a window of them."""
@@ -146,18 +158,18 @@ class Relay:
     async def _read(self, window: Window) -> None:
         """Read on from where the window ends, and look into its gaps again."""
         async with self._database.connection() as conn:
-            if window.gaps:
-                oldest_running = await events.oldest_running(conn)
-                window.fill(await events.at(conn, list(window.gaps)))
-                closed = [p for p, until in window.gaps.items() if until <= oldest_running]
-                for position in closed:
-                    del window.gaps[position]
-            room = LOOKAHEAD - len(window.waiting)
-            if room > 0:
+            gaps = list(window.gaps)
+            missing: list[int] = []
+            if (room := window.room) > 0:
                 missing = window.take(await events.after(conn, window.read_to, room))
-                if missing:
-                    next_to_come = await events.next_transaction(conn)
-                    window.gaps.update(dict.fromkeys(missing, next_to_come))
+            if gaps:
+                oldest_running = await events.oldest_running(conn)
+                window.fill(await events.at(conn, gaps))
+                still = [p for p in gaps if p in window.gaps]
+                window.close([p for p in still if window.gaps[p] <= oldest_running])
+            if missing:
+                next_to_come = await events.next_transaction(conn)
+                window.gaps.update(dict.fromkeys(missing, next_to_come))
 
     async def _publish(self, window: Window, epoch: int) -> bool:
         """Publish one wave and store what was confirmed; False when the broker took nothing."""
@@ -185,9 +197,17 @@ class Relay:
             elif event.type is EventType.ORDER_NEW and event.connection:
                 self._metrics.confirmed(event.connection, event.time, self._clock())
         position = window.confirmed_to
-        synced = await in_transaction(
-            self._database, lambda tx: self._store(tx, accepted, position, epoch)
-        )
+        try:
+            synced = await in_transaction(
+                self._database, lambda tx: self._store(tx, accepted, position, epoch)
+            )
+        except (PostgresError, RoleLost):
+            raise
+        except Exception:
+            log.exception("orders not synced together: each connection is tried by itself")
+            synced = await in_transaction(
+                self._database, lambda tx: self._store(tx, accepted, position, epoch, alone=True)
+            )
         window.stored = position
         for connection_id, changes in synced.items():
             tell_moves(self._metrics, connection_id, changes)
@@ -198,21 +218,44 @@ class Relay:
         accepted: dict[ConnectionId, dict[OrderId, LoggedEvent]],
         position: int,
         epoch: int,
+        *,
+        alone: bool = False,
     ) -> dict[ConnectionId, list[Changes]]:
+        sync = self._sync_alone if alone else self._sync
         synced = {}
         if len(accepted) > 1:  # all orders before anything else, whoever else works on them
             keys = [(order_id, c) for c, orders in accepted.items() for order_id in orders]
             await order_store.lock_across(tx, keys)
         for connection_id, orders in sorted(accepted.items()):
-            connection = await connections.get(tx, connection_id)
-            facts: dict[OrderId, Fact] = dict.fromkeys(orders, AcceptedPublished())
-            traces: dict[Hashable, str | None] = {i: e.traceparent for i, e in orders.items()}
-            with shared_span("sync", traces):
-                stepped = await take_steps(tx, connection.settings, facts, self._clock())
-            synced[connection_id] = stepped.changes
+            synced[connection_id] = await sync(tx, connection_id, orders)
         if not await events.advance(tx, position, epoch):
             raise RoleLost
         return synced
+
+    async def _sync(
+        self, tx: Tx, connection_id: ConnectionId, orders: Mapping[OrderId, LoggedEvent]
+    ) -> list[Changes]:
+        connection = await connections.get(tx, connection_id)
+        facts: dict[OrderId, Fact] = dict.fromkeys(orders, AcceptedPublished())
+        traces: dict[Hashable, str | None] = {i: e.traceparent for i, e in orders.items()}
+        with shared_span("sync", traces):
+            stepped = await take_steps(tx, connection.settings, facts, self._clock())
+        return stepped.changes
+
+    async def _sync_alone(
+        self, tx: Tx, connection_id: ConnectionId, orders: Mapping[OrderId, LoggedEvent]
+    ) -> list[Changes]:
+        """A connection that cannot be stepped holds up no other: its orders follow later."""
+        try:
+            async with tx.transaction():
+                return await self._sync(tx, connection_id, orders)
+        except PostgresError:
+            raise
+        except Exception:
+            log.exception("orders not synced", connection=connection_id, orders=list(orders))
+            await order_store.note_published(tx, connection_id, orders, self._clock())
+            await connections.note_change(tx, connection_id)
+            return []
 
 
 def _tell(told: FilteringBoundLogger, event: LoggedEvent, seconds: float) -> None:

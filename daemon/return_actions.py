@@ -78,10 +78,17 @@ class ReturnActions:
         except Rejected as error:
             fact = ReturnActionRejected(action.kind, "rejected", error.message, about)
         except TransportFault as error:
-            if error.code not in _TRANSIENT_ONCE or action.attempts == 1:
+            if error.code not in _TRANSIENT_ONCE or not await self._failed_so_before(action, error):
                 raise
             fact = ReturnActionRejected(action.kind, "rejected", error.message, about)
         await self._settle(account, action, fact)
+
+    async def _failed_so_before(self, action: ClaimedAction, error: TransportFault) -> bool:
+        """True when the try before this one ended so too, and not by a budget or a time-out."""
+        async with self._database.connection() as conn:
+            of_return = await actions.find_of_return(conn, action.connection, _return_id(action))
+        before = next((each.message for each in of_return if each.id == action.id), "")
+        return before == str(error)
 
     async def _label(self, action: ClaimedAction) -> Label | None:
         """The label the action is to send; None for the other actions."""

@@ -100,7 +100,7 @@ class Reviewer:
                     return False
                 after: OrderId | None = None
                 while page := await order_store.open_ids(taking, connection_id, after, ORDERS):
-                    await self._step(connection_id, dict.fromkeys(page, SettingsChanged()))
+                    await self._step_page(connection_id, page)
                     after = page[-1]
         except PostgresError:
             raise
@@ -109,6 +109,31 @@ class Reviewer:
             if connection_id is not None:
                 self._resting[connection_id] = now + _AFTER_FAILURE_SECONDS
         return True
+
+    async def _step_page(self, connection_id: ConnectionId, page: Sequence[OrderId]) -> None:
+        """Together, and where that fails one by one: an order that fails holds up no other.
+
+        Raises the error of one that failed, once all others are stepped.
+        """
+        failed = await self._failure(connection_id, page)
+        if failed is not None and len(page) > 1:
+            each = [await self._failure(connection_id, [order_id]) for order_id in page]
+            failed = next(filter(None, each), None)
+        if failed is not None:
+            raise failed
+
+    async def _failure(
+        self, connection_id: ConnectionId, orders: Sequence[OrderId]
+    ) -> Exception | None:
+        """Step them; what went wrong that is no fault of the database's."""
+        try:
+            await self._step(connection_id, dict.fromkeys(orders, SettingsChanged()))
+        except PostgresError:
+            raise
+        except Exception as error:
+            log.exception("orders not stepped", connection=connection_id, orders=len(orders))
+            return error
+        return None
 
     async def _step(self, connection_id: ConnectionId, facts: Mapping[OrderId, Fact]) -> None:
         async def decide(tx: Tx) -> Stepped:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -20,7 +21,7 @@ from daemon.command_reader import CommandReader
 from daemon.commands import CommandDesk
 from daemon.dispatcher import Dispatcher
 from daemon.gauges import Gauges
-from daemon.holdings import Holdings
+from daemon.holdings import HOLD, Holdings
 from daemon.metrics import Metrics
 from daemon.poller import Poller
 from daemon.relay import LogOnly, Relay
@@ -124,7 +125,8 @@ def daemon_tasks(parts: Parts, holdings: Holdings, link: BrokerLink | None) -> d
         "reviewer": Reviewer(database, metrics, clock).run,
         "stock pusher": StockPusher(*common).run,
         "retention": Retention(database, parts.settings.retention, clock).run,
-        "clock": clock.run,
+        "clock": partial(clock.run, hold=HOLD),
+        "keys": parts.accounts.watch_keys,
         "gauges": Gauges(database, metrics, clock).run,
     }
     if link is not None:

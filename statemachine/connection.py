@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from statemachine.dates import within
 from statemachine.names import canonical_name
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.ASCII)
@@ -167,7 +168,7 @@ class ConnectionSettings(BaseModel):
         description="What Spartoo's references hold: id, sku, ean, or any attribute of the"
         " catalogue",
     )
-    sync_from: date | None = Field(
+    sync_from: Annotated[date | None, AfterValidator(within)] = Field(
         None,
         title="Sync Orders Created From Date",
         description="Older orders and returns are left alone (none: the day the connection was"

@@ -11,6 +11,7 @@ from typing import Any, Literal, assert_never
 
 from statemachine.changes import Action, Event
 from statemachine.connection import ConnectionSettings, SyncLevel
+from statemachine.dates import is_stale
 from statemachine.facts import Refused
 from statemachine.model import (
     ActionKind,
@@ -162,7 +163,7 @@ def step_return(
 def _seen(draft: _Draft, fact: ReturnSeen) -> ReturnChanges:
     """Follow the marketplace; a reading older than what we know is told nothing by."""
     returned = draft.returned
-    if fact.read_at <= returned.changed_at:
+    if is_stale(fact.read_at, returned.changed_at):
         return ReturnChanges(returned, touched=False, stale=True)
     if fact.returned != returned.facts:
         draft.set(facts=fact.returned, changed_at=draft.now)

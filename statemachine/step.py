@@ -18,6 +18,7 @@ from statemachine.acceptance import (
 )
 from statemachine.changes import Changes
 from statemachine.connection import SyncedWhen
+from statemachine.dates import is_stale
 from statemachine.decision import decide
 from statemachine.differences import differences
 from statemachine.draft import Context, Draft
@@ -109,7 +110,7 @@ def step(order: Order, fact: Fact, context: Context) -> Changes:
 def _seen(draft: Draft, fact: Seen) -> Changes:
     """Follow the marketplace; a reading older than what we know is told nothing by."""
     order = draft.order
-    if fact.read_at <= order.changed_at:
+    if is_stale(fact.read_at, order.changed_at):
         return Changes(order=order, touched=False, stale=True)
     seen = fact.order if order.erased_at is None else erased(fact.order)
     changes = differences(order.facts, seen)

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from statemachine.dates import within
 from statemachine.model import ProductId, ProductUpdate
 
 MAX_ID = 255  # characters of id, sku, ean, an attribute's name
@@ -117,10 +118,7 @@ def _as_of(value: object) -> datetime:
         raise ValueError("must be an ISO 8601 time like 2026-11-20T09:12:00+01:00")
     if moment.utcoffset() is None:
         raise ValueError("has no offset from UTC: write +00:00, +01:00 or Z behind the time")
-    try:
-        moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must be a time that exists in UTC too") from None
+    within(moment)
     return moment
 
 

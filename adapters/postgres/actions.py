@@ -63,12 +63,15 @@ class StoredAction:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How many actions of one kind wait at a connection, and since when."""
+    """How many actions of one kind wait at a connection, and since when.
+
+    None while the connection is halted.
+    """
 
     connection: ConnectionId
     kind: ActionKind
     count: int
-    oldest: datetime
+    oldest: datetime | None
 
 
 class Step(Protocol):
@@ -101,16 +104,21 @@ async def store(tx: "Tx", connection: ConnectionId, steps: Iterable[tuple[str, S
 
 
 async def claim(
-    tx: "Tx", holder: str, hold: timedelta, per_connection: int, limit: int
+    tx: "Tx",
+    holder: str,
+    hold: timedelta,
+    per_connection: int,
+    limit: int,
+    but: Collection[ConnectionId] = (),
 ) -> list[ClaimedAction]:
     """Take actions that are due, at most `per_connection` held at each connection at a time.
 
-    Left out: what another holds, disabled and suspended connections, resting services and those
+    Left out: `but`, what another holds, disabled and suspended connections, resting services, those
     without calls left in this hour, and all but the first open action of an order (reading it again
     is free of that). Each counts as possibly sent from now on; `unsure` says whether that was so
     before.
     """
-    found = await tx.fetch(_SQL["claim"], holder, hold, per_connection, limit)
+    found = await tx.fetch(_SQL["claim"], holder, hold, per_connection, limit, list(but))
     claimed = [ClaimedAction(**{**row, "kind": ActionKind(row["kind"])}) for row in found]
     return sorted(claimed, key=lambda action: action.id)
 

@@ -1,14 +1,31 @@
 """The database's clock."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from adapters.postgres import looks
 from adapters.postgres.queries import load
 
 if TYPE_CHECKING:
-    from adapters.postgres.database import Conn
+    from adapters.postgres.database import Conn, Tx
 
 _SQL = load("clock")
+
+
+_HELD = ("leases_back", "processes_back", "actions_back")
+_DUE = ("pushes_back", "rests_back", "calls_back", "orders_back", "returns_back")
+
+
+async def come_back(tx: "Tx", hold: timedelta) -> None:
+    """The clock was set back: moments that lie further ahead than they can are brought back.
+
+    Done twice it changes nothing more.
+    """
+    await looks.come_back(tx, hold)
+    for block in _HELD:
+        await tx.execute(_SQL[block], hold)
+    for block in _DUE:
+        await tx.execute(_SQL[block])
 
 
 async def now(conn: "Conn") -> datetime:

@@ -1,5 +1,6 @@
 """Connections: their settings, their sealed API keys, whether they are active or suspended."""
 
+import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -186,6 +187,14 @@ async def api_key(conn: "Conn", cipher: MultiFernet, connection: ConnectionId) -
     if row is None:
         raise _unknown(connection)
     return None if row["api_key"] is None else _opened(cipher, connection, row["api_key"])
+
+
+async def unreadable(conn: "Conn", cipher: MultiFernet) -> set[ConnectionId]:
+    """The connections whose API key cannot be opened with these secret keys."""
+    rows = await conn.fetch(_SQL["sealed"])
+    return await asyncio.to_thread(
+        lambda: {row["id"] for row in rows if not _opens(cipher, row["api_key"])}
+    )
 
 
 async def rotate(tx: "Tx", cipher: MultiFernet) -> int:

@@ -1,6 +1,6 @@
 """When each connection is looked at, and how it went."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -26,6 +26,19 @@ class Look(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """How many looks may be taken: in all, at one site, and of those whose last one failed.
+
+    `at_sites`: how many are under way at each site already.
+    """
+
+    places: int
+    at_a_site: int
+    at_sites: Mapping[str, int]
+    failing: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimedLook:
     """A look that is ours while `heartbeat` or `finish` find its epoch."""
 
@@ -36,6 +49,7 @@ class ClaimedLook:
     epoch: int
     failures: int  # in a row, before this one
     due_at: datetime
+    site: str = ""  # whose server it shares with others
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +76,34 @@ async def start(tx: "Tx", connection: ConnectionId, deep_look_interval: timedelt
     await notify(tx, ["looks"])
 
 
-async def claim_due(tx: "Tx", holder: str, hold: timedelta, limit: int) -> list[ClaimedLook]:
-    """Take looks that are due, of connections that are active and not suspended."""
-    rows = await tx.fetch(_SQL["claim_due"], holder, hold, limit)
-    looks = [ClaimedLook(**{**row, "look": Look(row["look"])}) for row in rows]
-    return sorted(looks, key=lambda look: look.due_at)
+async def claim_due(
+    tx: "Tx",
+    holder: str,
+    hold: timedelta,
+    room: Room,
+    but: Collection[ConnectionId] = (),
+) -> list[ClaimedLook]:
+    """Take looks that are due, of connections that are active and not suspended, `but` for these.
+
+    Longest due first, within the room there is.
+    """
+    rows = await tx.fetch(
+        _SQL["claim_due"],
+        holder,
+        hold,
+        room.places,
+        room.at_a_site,
+        list(room.at_sites),
+        list(room.at_sites.values()),
+        room.failing,
+        list(but),
+    )
+    return [ClaimedLook(**{**row, "look": Look(row["look"])}) for row in rows]
+
+
+async def come_back(tx: "Tx", hold: timedelta) -> None:
+    """The clock was set back: nothing is due, or held, further ahead than it can be."""
+    await tx.execute(_SQL["come_back"], hold)
 
 
 async def heartbeat(

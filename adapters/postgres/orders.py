@@ -70,6 +70,13 @@ async def reserved_now(
     }
 
 
+async def note_published(
+    tx: "Tx", connection: ConnectionId, ids: Collection[OrderId], now: datetime
+) -> None:
+    """The broker has the acceptance of these; a step that follows settings takes it in."""
+    await tx.execute(_SQL["note_published"], connection, list(ids), now)
+
+
 async def open_ids(
     conn: "Conn", connection: ConnectionId, after: OrderId | None, limit: int
 ) -> list[OrderId]:
@@ -151,10 +158,12 @@ async def keep_fingerprints(
         await tx.execute(_SQL["keep_fingerprints"], connection, ids, values)
 
 
-async def oldest_open(conn: "Conn", connection: ConnectionId) -> datetime | None:
-    """When the oldest order that can still change was placed."""
-    purchased_at: datetime | None = await conn.fetchval(_SQL["oldest_open"], connection)
-    return purchased_at
+async def oldest_open(
+    conn: "Conn", connection: ConnectionId, limit: int
+) -> list[tuple[OrderId, datetime]]:
+    """The oldest orders that can still change, and when each was placed."""
+    found = await conn.fetch(_SQL["oldest_open"], connection, limit)
+    return [(row["order_id"], row["purchased_at"]) for row in found]
 
 
 async def shipping_services(conn: "Conn", connection: ConnectionId) -> tuple[str, ...]:

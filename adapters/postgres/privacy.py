@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from adapters.postgres.codec import dump
 from adapters.postgres.queries import load
+from adapters.postgres.rows import references
 from adapters.postgres.words import words_without_person
 from statemachine.model import ConnectionId, MarketplaceOrder, OrderId
 from statemachine.privacy import erased, without_person
@@ -75,18 +76,19 @@ async def erase(tx: "Tx", keys: Sequence[OrderKey], now: datetime) -> None:
         return
     columns = _columns(keys)
     facts = await tx.fetch(_SQL["facts"], *columns)
-    blank = [dump(erased(_FACTS.validate_json(row["facts"]))) for row in facts]
+    known = [_FACTS.validate_json(row["facts"]) for row in facts]
+    blank = [dump(erased(order)) for order in known]
     found = _columns([OrderKey(row["order_id"], row["connection"]) for row in facts])
     await tx.execute(_SQL["erase_orders"], *found, blank, now)
-    await tx.execute(_SQL["forget_words"], *found, [_words(row) for row in facts])
+    await tx.execute(_SQL["forget_words"], *found, [*map(_words, facts, known)])
     await _erase_events(tx, columns)
     await _erase_commands(tx, columns)
     for block in _FORGET:
         await tx.execute(_SQL[block], *columns)
 
 
-def _words(row: "Record") -> str:
-    whole = (row["order_id"], row["store_order_id"] or "", *row["identifiers"])
+def _words(row: "Record", facts: MarketplaceOrder) -> str:
+    whole = (row["order_id"], row["store_order_id"] or "", *references(facts.lines))
     return "\n".join(words_without_person(row["connection"], whole))
 
 

@@ -45,7 +45,6 @@ def columns(orders: Iterable[Order], fingerprints: Iterable[bytes | None]) -> li
 
 def _row(order: Order, fingerprint: bytes | None) -> tuple[Any, ...]:
     lines = order.facts.lines
-    references = dict.fromkeys(r for line in lines for r in (line.size_reference, line.reference))
     return (
         order.id,
         order.state,
@@ -65,7 +64,7 @@ def _row(order: Order, fingerprint: bytes | None) -> tuple[Any, ...]:
         dump(order.shipments),
         dump_optional(order.problem),
         dump(identifiers(lines)),
-        "\n".join(order_words(order, [value for value in references if value])),
+        "\n".join(order_words(order, references(lines))),
         dump(order.not_shipped),
     )
 
@@ -73,6 +72,12 @@ def _row(order: Order, fingerprint: bytes | None) -> tuple[Any, ...]:
 def identifiers(lines: Iterable[Line]) -> list[str]:
     """What names the products of these lines, once each."""
     return list(dict.fromkeys(line.identifier for line in lines if line.identifier))
+
+
+def references(lines: Iterable[Line]) -> list[str]:
+    """Every reference an order is found by, once each."""
+    found = (value for line in lines for value in (line.size_reference, line.reference))
+    return list(dict.fromkeys(value for value in found if value))
 
 
 def order(row: Record) -> Order:

@@ -75,6 +75,15 @@ class Broker:
         """True before `connect()`, after `close()`, and when the connection was lost."""
         return self._connection is None or not self._connection.connected.is_set()
 
+    @property
+    def major_version(self) -> int:
+        """Of RabbitMQ, as it said when connected; 0 where it said none."""
+        transport = self._connection.transport if self._connection else None
+        known = getattr(getattr(transport, "connection", None), "server_properties", None)
+        version = str(known.get("version", "")) if isinstance(known, dict) else ""
+        major = version.partition(".")[0]
+        return int(major) if major.isdecimal() else 0
+
     async def connect(self) -> None:
         """Connect unless connected. Raises BrokerUnavailable, which never names the password."""
         async with self._connecting:

@@ -4,6 +4,7 @@ Nothing is ever deleted. What exists with other arguments is kept, and reported 
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -24,16 +25,20 @@ COMMANDS = "spartoo.commands"
 DEAD_COMMANDS = "spartoo.commands.dead"
 
 DECLARE_SECONDS = 30.0
-QUORUM: FieldTable = {
-    "x-queue-type": "quorum",
-    "x-overflow": "reject-publish",
-    "x-dead-letter-strategy": "at-least-once",
-}
-DEAD_LETTERED: FieldTable = {
+_POLICY = '{"delivery-limit": -1}'
+QUORUM: FieldTable = {"x-queue-type": "quorum", "x-overflow": "reject-publish"}
+# One consumer at a time, and the next only once the one before is gone: commands keep their order.
+COMMAND_QUEUE: FieldTable = {
     **QUORUM,
+    "x-single-active-consumer": True,
+    "x-dead-letter-strategy": "at-least-once",
     "x-dead-letter-exchange": "",
     "x-dead-letter-routing-key": DEAD_COMMANDS,
 }
+# Since 4.0 a quorum queue gives up on a message after 20 deliveries, and without a dead-letter
+# exchange drops it: consumers that come and go must not lose events. Older ones know no limit.
+UNLIMITED: FieldTable = {"x-delivery-limit": -1}
+LIMITED_SINCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,9 @@ def _queue(name: str, arguments: FieldTable) -> _Thing:
     return _Thing(
         f"queue {name}",
         f"let its consumers empty it, delete it (rabbitmqctl delete_queue {name}, with -p for the"
-        " virtual host) and restart the daemon, which declares it anew",
+        " virtual host) and restart the daemon, which declares it again; until then, on RabbitMQ 4,"
+        f" `rabbitmqctl set_policy unlimited '^{re.escape(name)}$' '{_POLICY}' --apply-to queues`"
+        " keeps it from giving up on messages",
         lambda channel: channel.declare_queue(name, durable=True, arguments=arguments),
         lambda channel: channel.declare_queue(name, passive=True),
     )
@@ -93,16 +100,19 @@ def _binding(queue: str, exchange: str, routing_key: str) -> _Thing:
     )
 
 
-_THINGS = (
-    _exchange(UNROUTED, "fanout"),
-    _queue(UNROUTED, QUORUM),
-    _binding(UNROUTED, UNROUTED, ""),
-    _exchange(EVENTS, "topic", {"alternate-exchange": UNROUTED}),
-    _queue(ORDERS, QUORUM),
-    _binding(ORDERS, EVENTS, "#"),
-    _queue(DEAD_COMMANDS, QUORUM),
-    _queue(COMMANDS, DEAD_LETTERED),
-)
+def _things(broker: Broker) -> tuple[_Thing, ...]:
+    limit = UNLIMITED if broker.major_version >= LIMITED_SINCE else {}
+    plain: FieldTable = {**QUORUM, **limit}
+    return (
+        _exchange(UNROUTED, "fanout"),
+        _queue(UNROUTED, plain),
+        _binding(UNROUTED, UNROUTED, ""),
+        _exchange(EVENTS, "topic", {"alternate-exchange": UNROUTED}),
+        _queue(ORDERS, plain),
+        _binding(ORDERS, EVENTS, "#"),
+        _queue(DEAD_COMMANDS, plain),
+        _queue(COMMANDS, {**COMMAND_QUEUE, **limit}),
+    )
 
 
 async def declare(broker: Broker) -> list[Difference]:
@@ -110,7 +120,7 @@ async def declare(broker: Broker) -> list[Difference]:
     differences = []
     with translated("declaring exchanges and queues"):
         async with asyncio.timeout(DECLARE_SECONDS):
-            for thing in _THINGS:
+            for thing in _things(broker):
                 difference = await _declare(broker, thing)
                 if difference is not None:
                     differences.append(difference)
@@ -126,7 +136,7 @@ async def inspect(broker: Broker) -> Inspected:
     inspected = Inspected([], [])
     with translated("looking at exchanges and queues"):
         async with asyncio.timeout(DECLARE_SECONDS):
-            for thing in _THINGS:
+            for thing in _things(broker):
                 if thing.look is None:
                     continue
                 if await _is_there(broker, thing.look):

@@ -117,6 +117,7 @@ room as materialized (
     ) as b
     where
         c.active and c.suspended_at is null and coalesce(h.actions < $3, true)
+        and c.id <> all ($5::text[])
         and b.calls_left > 0
         and not exists (
             select from rests as r
@@ -212,7 +213,11 @@ where order_id = $2 and connection = $1 and starts_with(kind, 'return_') = $3
 order by id
 
 -- name: pending
--- What waits, and since when.
-select connection, kind, count(*) as waiting, min(created_at) as oldest from actions
-where status = 'pending'
-group by connection, kind
+-- What waits, and since when; what waits for its connection to be active again has no age.
+select
+    a.connection, a.kind, count(*) as waiting,
+    min(a.created_at) filter (where c.active and c.suspended_at is null) as oldest
+from actions as a
+join connections as c on c.id = a.connection
+where a.status = 'pending'
+group by a.connection, a.kind

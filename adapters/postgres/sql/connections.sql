@@ -94,3 +94,7 @@ with taken as (
 )
 delete from settings_changes where connection in (select connection from taken)
 returning connection
+
+-- name: sealed
+-- Every sealed key.
+select id, api_key from connections where api_key is not null

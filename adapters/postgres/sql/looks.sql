@@ -9,15 +9,36 @@ on conflict (connection, look) do update set
     end
 
 -- name: claim_due
--- Takes looks that are due and that nobody holds.
-with taken as (
-    select l.connection, l.look from looks as l
+-- Takes looks that are due and that nobody holds: of each site no more than its share, and of those
+-- that failed last no more than theirs, so that whoever answers finds a place.
+with due as (
+    select
+        l.connection, l.look, l.due_at, l.failures > 0 as failing,
+        coalesce(c.settings ->> 'base_url', c.settings ->> 'site') as site
+    from looks as l
     join connections as c on c.id = l.connection
     where
         l.due_at <= clock_timestamp() and coalesce(l.held_until <= clock_timestamp(), true)
-        and c.active and c.suspended_at is null
-    order by l.due_at
+        and c.active and c.suspended_at is null and c.id <> all ($8::text[])
+),
+at_sites as (
+    select d.*, row_number() over (partition by d.site order by d.due_at) as place from due as d
+),
+with_room as (
+    select s.*, row_number() over (partition by s.failing order by s.due_at) as among from at_sites as s
+    left join unnest($5::text[], $6::int[]) as t (site, taken) on t.site = s.site
+    where s.place <= $4 - coalesce(t.taken, 0)
+),
+chosen as materialized (
+    select connection, look, site from with_room
+    where not failing or among <= $7
+    order by due_at
     limit $3
+),
+taken as (
+    select l.connection, l.look, c.site from chosen as c
+    join looks as l on l.connection = c.connection and l.look = c.look
+    where l.due_at <= clock_timestamp() and coalesce(l.held_until <= clock_timestamp(), true)
     for update of l skip locked
 )
 update looks as l set
@@ -25,7 +46,7 @@ update looks as l set
     started_at = clock_timestamp()
 from taken as t
 where l.connection = t.connection and l.look = t.look
-returning l.connection, l.look, l.cursor, l.since, l.epoch, l.failures, l.due_at
+returning l.connection, l.look, l.cursor, l.since, l.epoch, l.failures, l.due_at, t.site
 
 -- name: heartbeat
 -- Still making these; one that somebody changes this moment is not waited for.
@@ -96,3 +117,14 @@ select c.id as connection, max(l.succeeded_at) as succeeded_at from connections 
 left join looks as l on l.connection = c.id
 where c.active
 group by c.id
+
+-- name: come_back
+-- The clock was set back: what is due further ahead than it can be is due now; full looks keep what
+-- lies within a day or so.
+update looks set
+    due_at = case
+        when look = 'deep' then least(due_at, clock_timestamp() + interval '25 hours')
+        else least(due_at, clock_timestamp())
+    end,
+    held_until = least(held_until, clock_timestamp() + $1::interval)
+where due_at > clock_timestamp() or held_until > clock_timestamp() + $1::interval

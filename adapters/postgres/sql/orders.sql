@@ -24,6 +24,11 @@ from reservations
 where connection = $1 and order_id = any ($2::text[])
 group by order_id
 
+-- name: note_published
+-- The broker has their acceptance.
+update orders set published_at = $3
+where connection = $1 and order_id = any ($2::text[]) and published_at is null
+
 -- name: open_ids
 -- Orders that settings may have put elsewhere, a page of them.
 select order_id from orders
@@ -151,11 +156,11 @@ from unnest($2::text[], $3::bytea[]) as u (order_id, fingerprint)
 where o.connection = $1 and o.order_id = u.order_id
 
 -- name: oldest_open
--- When the oldest order that can still change was placed.
-select purchased_at from orders
+-- The oldest orders that can still change, and when they were placed.
+select order_id, purchased_at from orders
 where connection = $1 and state in ('new', 'pending_manual', 'accepted', 'synced')
 order by purchased_at
-limit 1
+limit $2
 
 -- name: shipping_services
 -- The names that the connection's orders bear.

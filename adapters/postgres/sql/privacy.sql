@@ -64,7 +64,7 @@ for update of o
 
 -- name: facts
 -- What the marketplace says of these orders, and what else they are found by.
-select o.order_id, o.connection, o.facts, o.store_order_id, o.identifiers from orders as o
+select o.order_id, o.connection, o.facts, o.store_order_id from orders as o
 join unnest($1::text[], $2::text[]) as u (order_id, connection) using (order_id, connection)
 
 -- name: erase_orders
