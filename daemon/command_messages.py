@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.config import JsonDict, JsonValue
 from pydantic_core import PydanticKnownError
 
 from adapters.catalog.product import product_update
@@ -116,21 +117,22 @@ def _whole(value: Any) -> Any:
 
 _DIGITS = 18
 Written = BeforeValidator(_is_written)
+_A_KNOWN_YEAR = _written(r"^(19[7-9]|2[0-9][0-9])[0-9]-")
 Whole = BeforeValidator(_whole)
 
 
-def _either(*kinds: tuple[str, str]) -> dict[str, Any]:
+def _either(*kinds: tuple[str, str]) -> JsonDict:
     """The JSON Schema of fields of which exactly one is given; null is not given."""
-    return {
-        "oneOf": [
-            {"required": [name], "properties": {name: {"type": kind}}} for name, kind in kinds
-        ]
-    }
+    return {"oneOf": _one_of(*kinds)}
 
 
-_SHIPPED = {
-    "anyOf": [
-        _either(("tracking_number", "string"), ("parcels", "array")),
+def _one_of(*kinds: tuple[str, str]) -> list[JsonValue]:
+    return [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in kinds]
+
+
+_SHIPPED: JsonDict = {
+    "oneOf": [
+        *_one_of(("tracking_number", "string"), ("parcels", "array")),
         {
             "required": ["complete"],
             "properties": {
@@ -204,7 +206,7 @@ class OrderShip(OrderCommand):
     `complete`: the order is closed with what has left; then no parcel need be named.
     """
 
-    model_config = ConfigDict(json_schema_extra=lambda schema: schema.update(_SHIPPED))
+    model_config = ConfigDict(json_schema_extra=_SHIPPED)
 
     command: Literal["order.ship"]
     tracking_number: Text | None = None
@@ -247,7 +249,7 @@ class ReturnCommand(Command):
 
     connection: Text
     return_id: Text
-    model_config = ConfigDict(json_schema_extra={"not": {"allOf": _either(*_LABELS)["oneOf"]}})
+    model_config = ConfigDict(json_schema_extra={"not": {"allOf": _one_of(*_LABELS)}})
 
     label_link: Annotated[str, _written(r"^https?://[A-Za-z0-9.-]+(/[!-~]*)?$")] | None = None
     label_file: Annotated[str, _written(_PDF_IN_BASE64)] | None = Field(
@@ -299,7 +301,9 @@ class ReturnLabel(ReturnCommand):
 class ConnectionSync(Command):
     command: Literal["connection.sync"]
     connection: Text
-    since: Annotated[date | None, Field(strict=False), Written, AfterValidator(within)] = None
+    since: Annotated[
+        date | None, Field(strict=False), Written, AfterValidator(within), _A_KNOWN_YEAR
+    ] = None
 
 
 class ConnectionSwitch(Command):
@@ -325,7 +329,7 @@ class StockSet(Command):
     catalog: Slug = "default"
     product_id: Text
     stock: Annotated[int, Field(ge=0, le=2**31 - 1), Whole]
-    as_of: Annotated[datetime | None, Field(strict=False), Written] = None
+    as_of: Annotated[datetime | None, Field(strict=False), Written, _A_KNOWN_YEAR] = None
 
     @field_validator("as_of")
     @classmethod

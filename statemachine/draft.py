@@ -11,6 +11,7 @@ from statemachine.events import changed_event, problem_event, stock_event, trans
 from statemachine.model import (
     ActionKind,
     ActionStatus,
+    CatalogId,
     Decision,
     Order,
     OrderState,
@@ -136,7 +137,8 @@ class Draft:
     def _hold(self, units: Mapping[ProductId, int], reason: str) -> None:
         held = self.order.reserved
         moved = {p: units.get(p, 0) - held.get(p, 0) for p in {*held, *units}}
-        self.set(reserved=units)
+        catalog = CatalogId(self.context.settings.catalog)
+        self.set(reserved=units, reserved_in=catalog if units else None)
         self._move_stock({p: n for p, n in moved.items() if n}, reason)
 
     def _move_stock(self, units: Mapping[ProductId, int], reason: str) -> None:

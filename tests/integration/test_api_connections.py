@@ -62,7 +62,10 @@ async def test_connections_come_in_pages(api: Api) -> None:
         ({"site": "zz"}, "site 'zz' is not one of: fr"),
         ({"price_threshold": 3}, "price_threshold = 3: must be"),
         ({"pol_interval": 3}, "pol_interval: unknown setting; did you mean poll_interval?"),
-        ({"default_shipping_service": "Pigeon"}, "default_shipping_service must be one of"),
+        (
+            {"default_shipping_service": "Pigeon", "shipping_services": ["UPS"]},
+            "default_shipping_service must be one of",
+        ),
         ({"api_key": " "}, "api_key: must be given"),
         ({"api_key": 12345678901234567}, "api_key: must be text"),
     ],

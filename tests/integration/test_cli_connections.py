@@ -108,7 +108,10 @@ async def test_the_key_comes_from_stdin_or_a_variable(
         (["auto_accept=true", "--set", "auto_accept=false"], "auto_accept: given more than once"),
         (["price_threshold=3"], "price_threshold = '3': must be at most 2"),
         (["--set", f"api_key={KEY}"], "--api-key-file"),
-        (["--set", "default_shipping_service=Postman"], "must be one of shipping_services"),
+        (
+            ["--set", "default_shipping_service=Postman", "--set", "shipping_services=DPD"],
+            "must be one of shipping_services",
+        ),
         (["--site", "zz"], "'zz' is not one of: fr, uk"),
         (["--api-key-env", "NOT_SET"], "NOT_SET"),
         (["--api-key-file", "/nonexistent/key"], "/nonexistent/key"),

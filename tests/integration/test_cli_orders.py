@@ -178,9 +178,10 @@ async def test_ship_stores_the_parcel_and_its_action(
 ) -> None:
     await store(db, reach(OrderState.SYNCED).steps)
     ship = ("orders", "ship", ORDER_ID, "--tracking", "T1")
+    await cli("connections", "set", "shoes-fr", "shipping_services=Mondial Relay")
     ran = await cli(*ship, "--service", "by pigeon")
     assert ran.status == 1
-    assert "allowed: Colissimo" in ran.err
+    assert "allowed: Mondial Relay" in ran.err
     assert len(await stored_actions(db)) == 1
     ran = await cli(*ship, "--service", "mondial relay", "--json")
     assert (ran.status, ran.json["status"]) == (0, "queued")

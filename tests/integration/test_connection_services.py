@@ -12,6 +12,7 @@ from adapters.postgres import budget, connections, looks, orders
 from adapters.postgres.connections import Connection
 from adapters.postgres.database import Database
 from adapters.postgres.errors import StaleVersion, UnknownConnection
+from adapters.postgres.looks import Room
 from adapters.spartoo.simulator import Simulator
 from daemon.connection_changes import (
     WrongSettings,
@@ -54,8 +55,16 @@ async def added(parts: Parts, **given: object) -> Connection:
         ({"price_threshold": "3"}, "price_threshold", "price_threshold = '3': must be"),
         ({"site": "zz"}, "site", "site 'zz' is not one of: fr, uk"),
         ({"marketplace": "bazaar"}, "marketplace", "'bazaar' is not one of: spartoo"),
-        ({"default_shipping_service": "Pigeon"}, "default_shipping_service", "shipping_services"),
-        ({"shipping_aliases": {"Post": "Pigeon"}}, "shipping_aliases", "shipping_services"),
+        (
+            {"default_shipping_service": "Pigeon", "shipping_services": ["UPS"]},
+            "default_shipping_service",
+            "shipping_services",
+        ),
+        (
+            {"shipping_aliases": {"Post": "Pigeon"}, "shipping_services": ["UPS"]},
+            "shipping_aliases",
+            "shipping_services",
+        ),
         ({"pol_interval": "3"}, "pol_interval", "did you mean poll_interval"),
         ({"id": "a b"}, "id", "id = 'a b'"),
         ({"shipping_services": ["UPS", 7]}, "shipping_services", "shipping_services.1 = 7"),
@@ -153,7 +162,7 @@ async def test_health_shows_looks_budget_and_why_it_rests(parts: Parts, db: Data
     await add_connection(parts, read_settings({"id": "zzz"}), None)
     async with db.transaction() as tx:
         await budget.take(tx, ID, "xml_export_orders", 7)
-        (fresh,) = await looks.claim_due(tx, "me", timedelta(minutes=1), 1)
+        (fresh,) = await looks.claim_due(tx, "me", timedelta(minutes=1), Room(1, 1, {}, 1))
         await looks.finish(tx, fresh, due_at=None, error="no answer in time")
         await connections.suspend(tx, ID, "bad_key", "-2", datetime.now(UTC))
     async with db.connection() as conn:

@@ -128,6 +128,7 @@ async def test_what_cannot_be_taken_is_said_at_its_field(
     await added(merchant)
     before = await stored(db)
     form = (await merchant.get(HERE)).fields(HERE) | {key: value, "api_key": "F" * 16}
+    form |= {"shipping_services": "DPD"}
     page = await merchant.post(HERE, form)
     assert page.status == 422
     (about,) = page.find(f"//*[@name='{key}' and not(@type='hidden')]/@aria-describedby")

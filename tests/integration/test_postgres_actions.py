@@ -249,7 +249,13 @@ async def test_what_waits_is_counted(db: Database) -> None:
         ActionKind.ACCEPT: (SHOES, 2),
         ActionKind.CANCEL: (SHOES, 1),
     }
-    assert waiting[ActionKind.ACCEPT].oldest <= waiting[ActionKind.CANCEL].oldest
+    accept, cancel = waiting[ActionKind.ACCEPT].oldest, waiting[ActionKind.CANCEL].oldest
+    assert accept is not None
+    assert cancel is not None
+    assert accept <= cancel
+    async with db.transaction() as tx:
+        await tx.execute("update connections set active = false")
+        assert {w.oldest for w in await actions.pending(tx)} == {None}
 
 
 async def test_a_step_that_supersedes_leaves_what_is_on_its_way(db: Database) -> None:

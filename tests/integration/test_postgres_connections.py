@@ -7,11 +7,11 @@ import orjson
 import pytest
 from cryptography.fernet import Fernet, MultiFernet
 
-from adapters.postgres import connections, events, inbox, looks, quarantine
+from adapters.postgres import clock, connections, events, inbox, looks, quarantine
 from adapters.postgres.connections import Connection, ConnectionExists, UnreadableKey
 from adapters.postgres.database import Database
 from adapters.postgres.errors import StaleVersion, UnknownConnection
-from adapters.postgres.looks import ClaimedLook, Look
+from adapters.postgres.looks import ClaimedLook, Look, Room
 from statemachine.changes import EventType
 from statemachine.model import ConnectionId
 from tests.fixtures.postgres import ADDED_AT, CIPHER, add_connection, eventually, waits_for_a_lock
@@ -20,6 +20,7 @@ from tests.unit.builders import HOUR, NOW, settings
 SHOES = ConnectionId("shoes-fr")
 HOLD = timedelta(seconds=30)
 KEY = "0123456789abcdef"
+ROOM = Room(10, at_a_site=10, at_sites={}, failing=10)
 
 
 async def get(db: Database, connection: str = "shoes-fr") -> Connection:
@@ -29,7 +30,7 @@ async def get(db: Database, connection: str = "shoes-fr") -> Connection:
 
 async def claim(db: Database, holder: str = "me", hold: timedelta = HOLD) -> list[ClaimedLook]:
     async with db.transaction() as tx:
-        return await looks.claim_due(tx, holder, hold, 10)
+        return await looks.claim_due(tx, holder, hold, ROOM)
 
 
 async def test_settings_come_back_equal(db: Database) -> None:
@@ -334,3 +335,31 @@ async def listening(db: Database) -> bool:
     query = "select count(*) from pg_stat_activity where application_name like '%wake-ups'"
     async with db.connection() as conn:
         return bool(await conn.fetchval(query + " and datname = current_database()"))
+
+
+async def test_a_site_and_what_failed_take_no_more_than_their_share(db: Database) -> None:
+    for n in range(6):
+        await add_connection(db, settings(id=f"fr-{n}"))
+    await add_connection(db, settings(id="it", site="it"))
+    async with db.transaction() as tx:
+        await tx.execute("update looks set failures = 1 where connection < 'fr-4'")
+        claimed = await looks.claim_due(tx, "me", HOLD, Room(50, 5, {"fr": 2}, failing=1))
+    assert [look.site for look in claimed].count("fr") <= 3
+    assert sum(look.failures > 0 for look in claimed) <= 1
+    assert {look.connection for look in claimed} >= {"it"}
+    async with db.transaction() as tx:
+        left_out = [ConnectionId("it")]
+        claimed = await looks.claim_due(tx, "you", HOLD, Room(50, 50, {}, 50), left_out)
+    assert "it" not in {look.connection for look in claimed}
+
+
+async def test_a_clock_set_back_leaves_nothing_to_wait_for(db: Database) -> None:
+    await add_connection(db, settings())
+    async with db.transaction() as tx:
+        await tx.execute("update looks set due_at = due_at + interval '30 days'")
+        await tx.execute("update looks set held_until = now() + interval '1 day', holder = 'x'")
+        await clock.come_back(tx, timedelta(seconds=4))
+        last = await tx.fetchval("select max(held_until) < now() + interval '9 s' from looks")
+        assert last
+        await tx.execute("update looks set held_until = null, holder = null")
+    assert {look.look for look in await claim(db)} == {Look.FRESH, Look.OPEN}

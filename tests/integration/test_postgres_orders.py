@@ -167,8 +167,9 @@ async def test_the_oldest_open_order_is_the_oldest_that_can_still_change(db: Dat
     await store(db, shipped, first_seen("2", purchased_at=NOW), first_seen("3"))
     async with db.connection() as conn:
         oldest = marketplace_order().purchased_at
-        assert await orders.oldest_open(conn, SHOES) == oldest
-        assert await orders.oldest_open(conn, ConnectionId("none")) is None
+        assert await orders.oldest_open(conn, SHOES, 9) == [("3", oldest), ("2", NOW)]
+        assert await orders.oldest_open(conn, SHOES, 1) == [("3", oldest)]
+        assert await orders.oldest_open(conn, ConnectionId("none"), 9) == []
 
 
 async def test_actions_of_a_step_are_queued_once_and_settled(db: Database) -> None:

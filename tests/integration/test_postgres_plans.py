@@ -112,7 +112,7 @@ PAGES: list[tuple[Any, ...]] = [
     for after in (NOTHING, (NOW, "000001", SHOP))
 ]
 CASES: list[tuple[str, str, tuple[Any, ...]]] = [
-    ("actions", "claim", ("me", HOLD, 8, 64)),
+    ("actions", "claim", ("me", HOLD, 8, 64, [])),
     ("actions", "heartbeat", ("me", HOLD, [1, 2])),
     ("actions", "settle", ("me", [1, 2], ["done", "done"], [None, None])),
     ("actions", "find", (SHOP, "000001", False)),
@@ -127,7 +127,7 @@ CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("orders", "read", (SHOP, IDS)),
     ("orders", "find", ("000001", None)),
     ("orders", "fingerprints", (SHOP, IDS)),
-    ("orders", "oldest_open", (SHOP,)),
+    ("orders", "oldest_open", (SHOP, 11)),
     ("orders", "history", (SHOP, "000001")),
     ("orders", "oldest_pending", ()),
     ("orders", "waiting", (10_000,)),
@@ -146,7 +146,7 @@ CASES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("events", "newest_of_subject", ("000001", None, 50, ["default"])),
     ("catalog", "search", ("default", None, 50, "p77", "'boot':*")),
     ("catalog", "search", ("default", "p5", 50, "nothing", "")),
-    ("catalog", "waiting_for", (["default"], ["p200"])),
+    ("catalog", "waiting_for", (["default"], ["p200"], [None])),
     ("returns", "lock", (SHOP, IDS)),
     ("returns", "read", (SHOP, IDS)),
     ("returns", "find", ("000001", None)),
@@ -249,7 +249,7 @@ async def test_claiming_is_cheap_before_anybody_has_counted_the_rows(db: Databas
             from generate_series(1, 3000) as n"""
         )
         sql = "(analyze, buffers, format json) " + load("actions")["claim"]
-        plan = orjson.loads(await conn.fetchval(f"explain {sql}", "me", HOLD, 8, 64))[0]["Plan"]
+        plan = orjson.loads(await conn.fetchval(f"explain {sql}", "me", HOLD, 8, 64, []))[0]["Plan"]
     assert plan["Actual Rows"] == 8
     assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 1000
 

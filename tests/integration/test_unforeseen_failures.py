@@ -148,7 +148,7 @@ async def test_the_reviewer_outlives_a_product_it_cannot_decide_on(db: Database)
     with capture_logs() as logs:
 
         async def failed() -> bool:
-            return any(entry["event"] == "review failed" for entry in logs)
+            return any(entry["event"] == "orders not decided again" for entry in logs)
 
         async with running(Reviewer(db, Metrics(), now).run):
             await eventually(failed)

@@ -61,11 +61,17 @@ with u as materialized (
 ), found_by as (
     insert into order_search (order_id, connection, purchased_at, words)
     select u.order_id, $1, u.purchased_at, array_to_tsvector(string_to_array(u.words, e'\n')) from u
-), shipped_by as (
+), services as materialized (
+    select distinct u.facts ->> 'shipping_service' as name from u
+), shipped_by as ( -- whoever notes a name at this moment is not waited for
     insert into shipping_services (connection, name)
-    select distinct $1, u.facts ->> 'shipping_service' from u
-    where u.facts ->> 'shipping_service' <> ''
-    order by 2
+    select $1, s.name from services as s
+    where
+        s.name <> ''
+        and not exists (
+            select from shipping_services as k where k.connection = $1 and k.name = s.name
+        )
+        and pg_try_advisory_xact_lock(hashtextextended('service ' || $1 || ' ' || s.name, 0))
     on conflict do nothing
 )
 insert into orders (
