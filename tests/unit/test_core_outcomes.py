@@ -3,9 +3,17 @@
 import pytest
 
 from statemachine.changes import EventType
-from statemachine.facts import AcceptOrder, ActionCarriedOut, ActionRejected, CancelOrder
+from statemachine.facts import (
+    AcceptOrder,
+    ActionCarriedOut,
+    ActionRejected,
+    CancelOrder,
+    Parcel,
+    SettingsChanged,
+    ShipOrder,
+)
 from statemachine.model import ActionKind, ActionStatus, OrderState
-from tests.unit.builders import HOUR, NOW, SECOND, Story, only, product, reach
+from tests.unit.builders import HOUR, NOW, SECOND, Story, line, only, product, reach
 
 S = OrderState
 E = EventType
@@ -205,3 +213,27 @@ def test_what_the_store_s_number_replaced_is_not_given_back_again() -> None:
     story.replaced(product(stock=4, as_of=NOW + 2 * HOUR))
     story.seen(status=41)
     assert (story.order.state, story.last.reserved, story.moved) == (S.CANCELLED, {}, [])
+
+
+def test_units_follow_the_items_only_until_the_moment_the_store_knows_the_order() -> None:
+    for late, reserved in ((-SECOND, {"10001": 3}), (0 * SECOND, {"10001": 1})):
+        story = reach(S.SYNCED)
+        assert story.order.known_at is not None
+        story.now = story.order.known_at + late
+        story.seen(line(quantity=3))
+        assert story.order.reserved == reserved
+
+
+def test_a_stock_event_counts_what_the_step_moved_before() -> None:
+    story = Story(product(), sync_level="stock_only").seen(line(quantity=2))
+    story.changed(sync_level="orders_and_stock")
+    story.does(SettingsChanged())
+    events = [e.data for e in story.last.events if e.type is E.STOCK_CHANGED]
+    assert [(e["delta"], e["available"]) for e in events] == [(2, 5), (-2, 3)]
+
+
+def test_an_old_problem_is_over_once_the_action_has_succeeded() -> None:
+    story = reach(S.SYNCED).seen(status=11)
+    assert story.order.problem is not None
+    story.does(ShipOrder("store", (Parcel("T-1", "DPD"),))).carried_out(ActionKind.SHIP)
+    assert (story.order.state, story.order.problem) == (S.SHIPPED, None)
