@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from adapters.loop import TimeSlice
 from adapters.postgres import catalog as product_store
 from adapters.postgres import orders as order_store
 from adapters.postgres.database import Tx
@@ -57,8 +58,10 @@ async def take_steps(
     orders = await order_store.lock(tx, ConnectionId(settings.id), facts.keys())
     catalogue = await _catalogue(tx, settings, orders.values(), facts.values())
     context = Context(settings, catalogue, now)
-    stepped = Stepped()
+    stepped, turn = Stepped(), TimeSlice()
     for order_id, fact in facts.items():
+        if turn.is_over():
+            await turn.rest()
         try:
             changes = _step(order_id, orders.get(order_id), fact, context)
         except UnknownStatus as unknown:
