@@ -15,6 +15,7 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 import structlog
 
+from adapters.loop import TimeSlice
 from adapters.ports import Exported, UnreadableOrder
 from adapters.postgres import quarantine
 from adapters.postgres.database import Conn, Database, Tx
@@ -29,6 +30,7 @@ from statemachine.model import ConnectionId
 log = structlog.get_logger(__name__)
 
 BATCH = 500  # of an export stored in one transaction
+_BATCH_BYTES = 1 << 19  # of their XML, too: large ones are stored in smaller batches
 _AT_ONCE = nullcontext()  # storing waits for nobody
 
 
@@ -119,12 +121,14 @@ class Steps(Generic[Id, Changed]):
 
 async def _batches(export: AsyncGenerator[Exported[Read]]) -> AsyncGenerator[list[Exported[Read]]]:
     batch: list[Exported[Read]] = []
+    size = 0
     async with aclosing(export) as everything:
         async for exported in everything:
             batch.append(exported)
-            if len(batch) == BATCH:
+            size += len(exported.xml)
+            if len(batch) == BATCH or size >= _BATCH_BYTES:
                 yield batch
-                batch = []
+                batch, size = [], 0
     if batch:
         yield batch
 
@@ -228,7 +232,7 @@ class Intake(ABC, Generic[Id, Read, Changed]):
         }
         self.tally.read += len(exported)
         self.tally.unchanged += len(keyed) - len(changed)
-        return self._read(changed, known.keys())
+        return await self._read(changed, known.keys())
 
     def _key(self, exported: Exported[Read]) -> Id:
         """Its id; one that shows none goes by its XML."""
@@ -240,10 +244,14 @@ class Intake(ABC, Generic[Id, Read, Changed]):
     @abstractmethod
     def _as_id(text: str) -> Id: ...
 
-    def _read(self, changed: Mapping[Id, Exported[Read]], known: Container[Id]) -> Batch[Id, Read]:
+    async def _read(
+        self, changed: Mapping[Id, Exported[Read]], known: Container[Id]
+    ) -> Batch[Id, Read]:
         batch = Batch[Id, Read]()
-        start = self._reading.not_before
+        start, turn = self._reading.not_before, TimeSlice()
         for key, exported in changed.items():
+            if turn.is_over():
+                await turn.rest()
             try:
                 found = exported.read()
             except UnreadableOrder as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from adapters.loop import TimeSlice
 from adapters.postgres import catalog as product_store
 from adapters.postgres import orders as order_store
 from adapters.postgres.database import Tx
@@ -96,8 +97,10 @@ async def _take(
     if any(isinstance(fact, ShipOrder) for fact in facts.values()):
         services = await order_store.shipping_services(tx, connection)
     context = Context(settings, catalogue, now, services)
-    taken = []
+    taken, turn = [], TimeSlice()
     for order_id, fact in facts.items():
+        if turn.is_over():
+            await turn.rest()
         try:
             changes = _step(order_id, orders.get(order_id), fact, context)
         except UnknownStatus as unknown:

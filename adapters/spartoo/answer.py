@@ -10,6 +10,9 @@ from adapters.spartoo.text import AnswerText
 
 KEPT_FOR_DIAGNOSIS = 2048  # bytes of the answer's start
 _LONGEST_PROLOG = 1 << 16
+_SLICE = 1 << 16  # bytes cleaned at once; other threads wait meanwhile
+_MOST_TAGS = 100_000  # of an answer that is read whole; one about 5,000 sizes has fewer
+_MOST_NAMESPACES = 64
 
 _PROLOG = re.compile(rb"(?>\s+|<\?.*?\?>|<!--.*?-->)*+", re.DOTALL)
 _OPENING = re.compile(rb"<(?:(!doctype\s+html|html)|(!doctype)|([a-z_]))", re.IGNORECASE)
@@ -63,6 +66,12 @@ def find_root(text: bytes) -> int | None:
     return None
 
 
+def _clean(body: bytes) -> bytes:
+    text = AnswerText()
+    slices = (body[start : start + _SLICE] for start in range(0, len(body), _SLICE))
+    return b"".join([*map(text.feed, slices), text.finish()])
+
+
 def answers_in(element: etree._Element) -> list[Answer]:
     """Every result code inside the element, in its order."""
     found = map(_answer_in, element.iter("errors", "error", "statut"))
@@ -101,14 +110,21 @@ def read_root(body: bytes) -> etree._Element:
         raise transport_fault(error, body) from None
 
 
+def read_root_and_result(body: bytes) -> tuple[etree._Element, Answer]:
+    """The root element and the code that counts; raises TransportFault where that is no XML."""
+    root = read_root(body)
+    return root, find_result(root)
+
+
 def _parse(body: bytes) -> etree._Element:
     if not body.strip():
         raise BadAnswer("an empty answer")
-    text = AnswerText()
-    clean = text.feed(body) + text.finish()
-    start = find_root(clean)
+    clean = _clean(body)
+    start = find_root(clean[: _LONGEST_PROLOG + 1])
     if start is None:
         raise BadAnswer("no XML")
+    if clean.count(b"<") > _MOST_TAGS or clean.count(b"xmlns") > _MOST_NAMESPACES:
+        raise BadAnswer(f"XML with over {_MOST_TAGS} tags or {_MOST_NAMESPACES} namespaces")
     try:
         return etree.fromstring(clean[start:], _PARSER)
     except etree.XMLSyntaxError:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import structlog
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, FormData
 
+from adapters.loop import read_aside
 from adapters.ports import MarketplaceError, TimedOut, TransportFault
 from adapters.spartoo.answer import KEPT_FOR_DIAGNOSIS, Answer, read_answer
 from adapters.spartoo.errors import code_label, error_for
@@ -109,7 +110,7 @@ class WebServices:
     async def change(self, service: str, fields: Fields) -> None:
         """A call that is answered with a code alone; raises what it means if it is no success."""
         async with self.call(service, fields) as (call, response):
-            settle(call, read_answer(await read(response)))
+            settle(call, await read_aside(read_answer, await read(response)))
 
     def export(
         self, service: str, fields: Fields

@@ -1,5 +1,6 @@
 """ports.Marketplace for Spartoo: which service does what, and what is sent there."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -7,10 +8,17 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from aiohttp import ClientSession
+from aiohttp import ClientResponse, ClientSession
 
+from adapters.loop import TimeSlice, read_aside
 from adapters.ports import Label, NotFound, Rejected, StockLevel, TransportFault
-from adapters.spartoo.answer import find_result, read_root
+from adapters.spartoo.answer import (
+    KEPT_FOR_DIAGNOSIS,
+    BadAnswer,
+    read_root,
+    read_root_and_result,
+    transport_fault,
+)
 from adapters.spartoo.calls import (
     CHUNK,
     Call,
@@ -25,6 +33,7 @@ from adapters.spartoo.calls import (
     unlimited,
 )
 from adapters.spartoo.codec import ExportReader, ItemForm, orders, returns
+from adapters.spartoo.effort import check_size
 from adapters.spartoo.element import ExportedElement
 from adapters.spartoo.label import check_label
 from adapters.spartoo.order import SpartooOrder
@@ -169,17 +178,18 @@ class SpartooMarketplace:
         """The PDF Spartoo wants in the parcel; raises NotFound."""
         fields = {"xml": slip_request(order_id, lines)}
         async with self._services.call(DELIVERY_SLIP, fields) as (call, response):
-            root = read_root(await read(response, LARGEST_ANSWER_WITH_SLIP))
-            settle_export(call, find_result(root))
+            body = await read(response, LARGEST_ANSWER_WITH_SLIP)
+            root, answer = await read_aside(read_root_and_result, body)
+            settle_export(call, answer)
             answered, call.code = call.code, "bad_slip"
-            pdf = await self._slip(call, find_slip(root))
+            pdf = await self._slip(call, await asyncio.to_thread(find_slip, root))
             call.code = answered
         return pdf
 
     async def _slip(self, call: Call, text: str) -> bytes:
         if is_link(text):
             return check_slip(await self._services.download(call, text, LARGEST_SLIP))
-        return check_slip(decode_slip(text))
+        return check_slip(await asyncio.to_thread(decode_slip, text))
 
     async def push_stock(self, levels: Sequence[StockLevel]) -> Sequence[str | None]:
         """Tell many quantities at once. Per level None when taken, else why not.
@@ -194,7 +204,8 @@ class SpartooMarketplace:
 
     async def _push(self, batch: StockBatch) -> dict[int, str | None]:
         async with self._services.call(PUSH_STOCK, {"xml": batch.xml()}) as (call, response):
-            answer, reasons = batch.read(read_root(await read(response)))
+            body = await read(response)
+            answer, reasons = await read_aside(lambda data: batch.read(read_root(data)), body)
             with suppress(Rejected):  # permanent: it is among the reasons
                 settle(call, answer)
         return reasons
@@ -231,13 +242,29 @@ class SpartooMarketplace:
 
     async def _export(self, service: str, fields: Fields, form: ItemForm[T]) -> AsyncGenerator[T]:
         async with self._services.export(service, fields) as (call, response):
-            reader = ExportReader(form)
-            async for chunk in response.content.iter_chunked(CHUNK):
-                for item in reader.feed(chunk):
-                    yield item
-            for item in reader.finish():
-                yield item
+            reader, turn = ExportReader(form), TimeSlice()
+            async with aclosing(_chunks(response)) as chunks:
+                async for chunk in chunks:
+                    for item in reader.feed(chunk) if chunk else reader.finish():
+                        if turn.is_over():
+                            await turn.rest()
+                        if item is not None:
+                            yield item
             settle_export(call, reader.answer)
+
+
+async def _chunks(response: ClientResponse) -> AsyncGenerator[bytes]:
+    """The answer, unpacked and bounded, and an empty chunk at its end."""
+    unpacked, start = 0, b""
+    async for chunk in response.content.iter_chunked(CHUNK):
+        unpacked += len(chunk)
+        start = start or chunk[:KEPT_FOR_DIAGNOSIS]
+        try:
+            check_size(unpacked, response.content.total_raw_bytes)
+        except BadAnswer as error:
+            raise transport_fault(error, start) from None
+        yield chunk
+    yield b""
 
 
 def _aware(since: datetime) -> datetime:

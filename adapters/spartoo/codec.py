@@ -11,9 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import takewhile
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from lxml import etree
@@ -26,14 +25,21 @@ from adapters.spartoo.answer import (
     find_root,
     transport_fault,
 )
-from adapters.spartoo.element import LARGEST_ELEMENT, LONGEST_ID, ExportedElement, field_text
+from adapters.spartoo.edges import edges_of
+from adapters.spartoo.effort import NEW_PARSER, Effort, check_frame
+from adapters.spartoo.element import (
+    LARGEST_ELEMENT,
+    MOST_NAMESPACES,
+    MOST_TAGS,
+    ExportedElement,
+    field_text,
+)
 from adapters.spartoo.order import SpartooOrder
 from adapters.spartoo.rma import SpartooReturn
 from adapters.spartoo.text import AnswerText
 
-_LARGEST_FRAME = 1 << 20  # bytes of the export without its items
-_LEAST_EFFORT = 1 << 25  # bytes that may be parsed again, and more per byte that came
-_EFFORT = 8
+_SLICE = 1 << 14  # bytes decoded in one step
+_ANCESTOR = 32  # bytes that could be parsed while one is looked at
 _CUT_OFF = "cut-off XML: its end is missing"
 
 _ORDER_ELEMENT = re.compile(
@@ -79,34 +85,6 @@ def returns(zone: ZoneInfo) -> ItemForm[SpartooReturn]:
     )
 
 
-class _Edges(NamedTuple):
-    """Where to cut. Every tag of an item or a list is an edge, so an item ends only at one."""
-
-    edge: re.Pattern[bytes]
-    piece_start: re.Pattern[bytes]
-    piece_end: re.Pattern[bytes]
-    list_end: re.Pattern[bytes]
-    plain_start: re.Pattern[bytes]  # of an item whose first element is its id
-    plain_end: bytes
-    not_plain: re.Pattern[bytes]  # inside an item: only the parser can say where it ends
-
-
-@lru_cache
-def _edges(tag: str, id_tag: str) -> _Edges:
-    item, id_ = tag.encode(), id_tag.encode()
-    return _Edges(
-        re.compile(rb"<(?:/%ss?\b\s*|%ss?\b[^<>]*)>?" % (item, item)),
-        re.compile(rb"(?>\s+|<!--.*?-->|<\?.*?\?>)*+<%s(?=[\s/>])" % item, re.DOTALL),
-        re.compile(rb"</%s\s*>|(?=<%s[\s/>])|(?=</%ss\s*>)" % (item, item, item)),
-        re.compile(rb"</%ss\s*>" % item),
-        re.compile(
-            rb"\s*+(?=<%s>\s*<%s>\s*([^\s<>&\]]{1,%d})\s*</%s>)" % (item, id_, LONGEST_ID, id_)
-        ),
-        b"</%s>" % item,
-        re.compile(rb"<(?:/?%ss?[\s/>]|[!?])" % item),
-    )
-
-
 def _new_parser(tag: str) -> "etree.XMLPullParser":
     return etree.XMLPullParser(
         events=("start", "end"),
@@ -123,18 +101,18 @@ def _new_parser(tag: str) -> "etree.XMLPullParser":
 class ExportReader(Generic[T]):
     """Feed it the export's bytes in any chunks; it yields the items that are complete.
 
-    Exhaust what `feed` and `finish` yield. Both raise TransportFault when what comes is no export
-    or ends too early; `answer` is the export's result code once `finish` is through.
+    It yields None after a step of work that completed no item, so that others may run between.
+    Exhaust what `feed` and `finish` yield. Both raise TransportFault when what comes is no export,
+    costs too much or ends too early; `answer` is the export's result code once `finish` is through.
     """
 
     def __init__(self, form: ItemForm[T]):
         self.answer = Answer(None)
         self._form = form
-        self._edges = _edges(form.tag, form.id_tag)
+        self._edges = edges_of(form.tag, form.id_tag)
         self._text = AnswerText()
         self._start = b""  # of what came, for diagnosis
-        self._received = 0
-        self._taken_again = 0
+        self._effort = Effort()
         self._prolog: bytes | None = b""  # None once the root element has begun
         self._parser = _new_parser(self._form.tag)
         self._frame = b""  # the export so far, without items: what a new parser is told first
@@ -142,19 +120,25 @@ class ExportReader(Generic[T]):
         self._had_list = False
         self._namespaces = False  # the frame declares some, which items may use
         self._pending: list[bytes] = []  # fed since the last edge
-        self._pending_size = 0
+        self._pending_size = self._pending_tags = self._pending_namespaces = 0
+        self._may_be_stuck = True  # no end tag of an item has come since the last edge
+        self._next_end = -1  # where in the text the next end tag of an item stands
         self._is_broken = False  # the end of a broken item is looked for
         self._broken = bytearray()  # what has come of it
 
-    def feed(self, chunk: bytes) -> Iterator[T]:
+    def feed(self, chunk: bytes) -> Iterator[T | None]:
         """The items that this chunk completes."""
         if len(self._start) < KEPT_FOR_DIAGNOSIS:
             self._start += chunk[:KEPT_FOR_DIAGNOSIS]
-        self._received += len(chunk)
+        self._effort.received += len(chunk)
+        text = []
+        for start in range(0, len(chunk), _SLICE):
+            text.append(self._text.feed(chunk[start : start + _SLICE]))
+            yield None
         with self._as_fault():
-            yield from self._take(self._text.feed(chunk))
+            yield from self._take(b"".join(text))
 
-    def finish(self) -> Iterator[T]:
+    def finish(self) -> Iterator[T | None]:
         """The items that come to light at the end; sets `answer`."""
         with self._as_fault():
             yield from self._take(self._text.finish())
@@ -162,8 +146,7 @@ class ExportReader(Generic[T]):
                 raise BadAnswer("no XML" if self._start.strip() else "an empty answer")
             while (root := self._close()) is None:
                 item, rest = self._cut()
-                if item is not None:
-                    yield item
+                yield item
                 yield from self._take(rest)
             self.answer = find_result(root)
             if self.answer.code is None and not self._had_list:
@@ -176,9 +159,9 @@ class ExportReader(Generic[T]):
         except BadAnswer as error:
             raise transport_fault(error, self._start) from None
 
-    def _take(self, text: bytes) -> Iterator[T]:
+    def _take(self, text: bytes) -> Iterator[T | None]:
         text = self._past_prolog(text)
-        position = 0
+        position, self._next_end = 0, -1
         while position < len(text):
             plain = self._plain_item(text, position)
             if plain is not None:
@@ -188,40 +171,24 @@ class ExportReader(Generic[T]):
             edge = self._edges.edge.search(text, position)
             end = edge.end() if edge else len(text)
             item, rest = self._take_segment(text[position:end])
-            if item is not None:
-                yield item
-            self._check_effort(len(rest))
+            yield item
             # What is taken again is the end of what was taken, mostly still in this text.
             position = end - len(rest)
             if position < 0:
-                text, position = rest + text[end:], 0
+                text, position, self._next_end = rest + text[end:], 0, -1
 
     def _plain_item(self, text: bytes, position: int) -> tuple[T, int] | None:
         """The item that begins here and where it ends, if that can be told without the parser."""
         if self._list is None or self._pending or self._is_broken or self._namespaces:
             return None
-        if (found := self._plain(text, position)) is None:
+        if self._next_end < position:
+            found = text.find(self._edges.plain_end, position)
+            self._next_end = found if found >= 0 else len(text)
+        last = self._next_end if self._next_end < len(text) else -1
+        if (plain := self._edges.plain_item(text, position, last)) is None:
             return None
-        begin, end, item_id = found
+        begin, end, item_id = plain
         return self._form.make(text[begin:end], item_id.decode("utf-8", "replace")), end
-
-    def _plain(self, text: bytes, position: int) -> tuple[int, int, bytes] | None:
-        """Where an item begins and ends, and its id, if nothing in it can hide its end."""
-        start = self._edges.plain_start.match(text, position)
-        if start is None:
-            return None
-        begin, inside = start.end(), start.end(1)
-        last = text.find(self._edges.plain_end, inside)
-        if last < 0 or self._edges.not_plain.search(text, inside, last):
-            return None
-        end = last + len(self._edges.plain_end)
-        return (begin, end, start[1]) if end - begin <= LARGEST_ELEMENT else None
-
-    def _check_effort(self, again: int) -> None:
-        """Cutting by hand parses text again; an answer that asks for it without end is refused."""
-        self._taken_again += again
-        if self._taken_again > _LEAST_EFFORT + _EFFORT * self._received:
-            raise BadAnswer(f"XML too broken to be cut into {self._form.tag}s")
 
     def _take_segment(self, segment: bytes) -> tuple[T | None, bytes]:
         """The item that ends with the segment, and what of it must be taken again."""
@@ -244,9 +211,7 @@ class ExportReader(Generic[T]):
         return text
 
     def _parse(self, segment: bytes) -> T | None:
-        self._pending.append(segment)
-        self._pending_size += len(segment)
-        self._check_size()
+        self._keep(segment)
         failed = False
         try:
             self._parser.feed(segment)
@@ -259,20 +224,33 @@ class ExportReader(Generic[T]):
             raise _Malformed
         return item
 
+    def _keep(self, segment: bytes) -> None:
+        """Add it to what is fed since the last edge. Raises where that becomes too much."""
+        self._pending.append(segment)
+        self._pending_size += len(segment)
+        self._pending_tags += segment.count(b"<")
+        self._pending_namespaces += segment.count(b"xmlns")
+        if self._list is None:
+            check_frame(self._form.tag, self._frame, self._pending_size)
+        elif (
+            self._pending_size > LARGEST_ELEMENT
+            or self._pending_tags > MOST_TAGS
+            or self._pending_namespaces > MOST_NAMESPACES
+        ):
+            raise _Malformed
+
     def _is_stuck(self, segment: bytes) -> bool:
-        """Whether an item has plainly ended, but the parser looks for the end of a quotation."""
+        """Whether an item has plainly ended, but the parser looks for the end of a quotation.
+
+        The first end tag decides: nothing behind it makes an item plain.
+        """
         if self._list is None or not segment.endswith(self._edges.plain_end):
             return False
-        return self._plain(b"".join(self._pending), 0) is not None
-
-    def _check_size(self) -> None:
-        if self._list is None:
-            if len(self._frame) + self._pending_size > _LARGEST_FRAME:
-                raise BadAnswer(
-                    f"XML with over {_LARGEST_FRAME} bytes outside its {self._form.tag}s"
-                )
-        elif self._pending_size > LARGEST_ELEMENT:
-            raise _Malformed
+        if not self._may_be_stuck:
+            return False
+        self._may_be_stuck = False
+        text = b"".join(self._pending)
+        return self._edges.plain_item(text, 0, text.find(self._edges.plain_end)) is not None
 
     def _look_at_events(self) -> T | None:
         item = None
@@ -300,6 +278,7 @@ class ExportReader(Generic[T]):
         else:
             return
         self._frame += self._drain()
+        check_frame(self._form.tag, self._frame)
         self._namespaces = b"xmlns" in self._frame
 
     def _shows_missing_end(self, event: str, element: etree._Element) -> bool:
@@ -308,12 +287,18 @@ class ExportReader(Generic[T]):
         Seen when it ends with an id of its own, or when a third one begins in it. Inside an
         element that is new to us an item may stand.
         """
-        outer = [str(found.tag) for found in takewhile(self._is_inside, element.iterancestors())]
-        if self._list is None or not all(map(self._form.documented.fullmatch, outer)):
-            return False
+        depth = outer = 0
+        documented = self._list is not None
+        for found in takewhile(self._is_inside, element.iterancestors()):
+            depth += 1
+            outer += found.tag == self._form.tag
+            if not self._form.documented.fullmatch(str(found.tag)):
+                documented = False
+                break
+        self._effort.spend(depth * _ANCESTOR)
         if event == "end":
-            return element.find(self._form.id_tag) is not None
-        return outer.count(self._form.tag) > 1
+            return documented and element.find(self._form.id_tag) is not None
+        return documented and outer > 1
 
     def _is_inside(self, element: etree._Element) -> bool:
         return element is not self._list
@@ -324,19 +309,27 @@ class ExportReader(Generic[T]):
         start = self._edges.piece_start.match(text)
         if start is None or self._namespaces:
             xml = etree.tostring(element, encoding="utf-8", with_tail=False)
+            self._effort.spend(len(xml))
         else:
             xml = text[start.end() - len(f"<{self._form.tag}") :]
         item_id = field_text(element.iterfind(self._form.id_tag))
         if self._list is not None:
             del self._list[:]
             self._list.text = None
-        return self._form.make(xml, item_id)
+        return self._make(xml, item_id)
+
+    def _make(self, xml: bytes, item_id: str | None) -> T:
+        item = self._form.make(xml, item_id)
+        if item.id is None:
+            self._effort.note_without_id()
+        return item
 
     def _drain(self) -> bytes:
         """What was fed since the last edge; now is the next."""
         text = b"".join(self._pending)
         self._pending.clear()
-        self._pending_size = 0
+        self._pending_size = self._pending_tags = self._pending_namespaces = 0
+        self._may_be_stuck = True
         return text
 
     def _cut(self) -> tuple[T | None, bytes]:
@@ -351,20 +344,23 @@ class ExportReader(Generic[T]):
 
         Past the largest item that is read the rest of it is dropped.
         """
-        end = self._edges.piece_end.search(text, start)
+        end = self._edges.piece_end(text, start)
         if len(self._broken) <= LARGEST_ELEMENT:
-            self._broken += text[: end.end()] if end else text
+            self._broken += text[:end]
         if end is None:
             return None, b""
         piece = bytes(self._broken.strip())
         self._restart()
-        item = self._form.make(piece, None) if piece else None
-        return item, text[end.end() :]
+        item = self._make(piece, None) if piece else None
+        rest = text[end:]
+        self._effort.spend(len(rest))
+        return item, rest
 
     def _restart(self) -> None:
         """Go on with a new parser that stands where the next item may begin."""
         self._is_broken = False
         self._broken.clear()
+        self._effort.spend(NEW_PARSER + len(self._frame))
         self._parser = _new_parser(self._form.tag)
         self._parser.feed(self._frame)
         self._look_at_events()

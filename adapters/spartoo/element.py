@@ -6,6 +6,7 @@ What is refused says which field and why, without the text around it: that may b
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from typing import ClassVar, TypeVar
 from zoneinfo import ZoneInfo
@@ -16,6 +17,8 @@ from adapters.ports import UnreadableOrder
 from adapters.spartoo.fields import BadField
 
 LARGEST_ELEMENT = 1 << 20  # bytes of one order's or return's XML; past it it is set aside unread
+MOST_TAGS = 20_000  # "<" in one order's or return's XML; 600 products have so many
+MOST_NAMESPACES = 64  # "xmlns" in it
 LONGEST_ID = 64
 _PARSER = etree.XMLParser(
     encoding="utf-8",
@@ -48,7 +51,7 @@ def text_of(element: etree._Element) -> str:
     """All text inside an element; most have no children."""
     if len(element) == 0:
         return element.text or ""
-    return etree.tostring(element, encoding="unicode", method="text", with_tail=False)
+    return "".join(map(str, element.itertext()))
 
 
 def field_text(elements: Iterable[etree._Element]) -> str:
@@ -91,11 +94,7 @@ class ExportedElement:
         return element
 
     def _parse(self) -> etree._Element:
-        if len(self.xml) > LARGEST_ELEMENT:
-            raise UnreadableOrder(
-                f"{self.TAG}: its XML is over {LARGEST_ELEMENT} bytes,"
-                f" the most that is read of one {self.TAG}"
-            )
+        self._check_bounds()
         try:
             element = etree.fromstring(self.xml, _PARSER)
         except etree.XMLSyntaxError as error:
@@ -105,12 +104,32 @@ class ExportedElement:
             raise UnreadableOrder(f"{self.TAG}: found an element {shown} in its place")
         return element
 
+    def _check_bounds(self) -> None:
+        bounds = (
+            (len(self.xml), LARGEST_ELEMENT, "bytes"),
+            (self.xml.count(b"<"), MOST_TAGS, "tags"),
+            (self.xml.count(b"xmlns"), MOST_NAMESPACES, "namespaces"),
+        )
+        for found, most, what in bounds:
+            if found > most:
+                raise UnreadableOrder(
+                    f"{self.TAG}: its XML is over {most} {what},"
+                    f" the most that is read of one {self.TAG}"
+                )
+
 
 def found_id(xml: bytes, tag: str) -> str | None:
     """The id of an element that may not be well-formed."""
-    pattern = rb"<%s[^<>]*>\s*(?:<!\[CDATA\[)?\s*([^\s<>\]]{1,%d})" % (tag.encode(), LONGEST_ID)
-    match = re.search(pattern, xml)
+    match = _id_pattern(tag).search(xml)
     return match and match[1].decode("utf-8", "replace")
+
+
+@lru_cache
+def _id_pattern(tag: str) -> re.Pattern[bytes]:
+    """Possessive throughout: blanks are gone over once, however many there are."""
+    return re.compile(
+        rb"<%s[^<>]*+>\s*+(?:<!\[CDATA\[\s*+)?+([^\s<>\]]{1,%d})" % (tag.encode(), LONGEST_ID)
+    )
 
 
 def fingerprint(xml: bytes) -> bytes:

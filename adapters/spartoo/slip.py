@@ -4,6 +4,7 @@ import re
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Sequence
+from string import whitespace
 
 from lxml import etree
 
@@ -49,8 +50,8 @@ def is_link(text: str) -> bool:
 def decode_slip(text: str) -> bytes:
     """From base64. Raises TransportFault."""
     try:
-        return b64decode("".join(text.split()), validate=True)
-    except ValueError:  # binascii.Error is one too
+        return b64decode(text.encode("ascii").translate(None, whitespace.encode()), validate=True)
+    except ValueError:  # binascii.Error and UnicodeEncodeError are some too
         raise TransportFault("a delivery slip that is neither link nor base64") from None
 
 

@@ -12,10 +12,16 @@ from collections.abc import Iterator
 
 _CONTROLS = bytes(sorted(set(range(0x20)) - {0x09, 0x0A, 0x0D}))
 _NONCHARACTERS = re.compile(b"\xef\xbf[\xbe\xbf]")
-_UNKNOWN_REFERENCE = re.compile(
-    rb"&(?!(?:amp|lt|gt|quot|apos);)"
-    rb"(?:#0*([0-9]{1,7});|#[xX]0*([0-9a-fA-F]{1,6});|([A-Za-z][A-Za-z0-9]{1,31});)?"
+_REFERENCE = rb"(?:#0*([0-9]{1,7});|#[xX]0*([0-9a-fA-F]{1,6});|([A-Za-z][A-Za-z0-9]{1,31});)"
+_BARE_AMPERSAND = re.compile(rb"&(?!%s)" % _REFERENCE)
+_UNKNOWN_REFERENCE = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)%s" % _REFERENCE)
+_CHARACTER = (
+    rb"[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|\xed[\x80-\x9f][\x80-\xbf]"
+    rb"|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xf0[\x90-\xbf][\x80-\xbf]{2}"
+    rb"|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}"
 )
+# Three bytes more must be there: what is cut may be a character all the same.
+_NOT_UTF8 = re.compile(rb"(?:(?!%s)[\x80-\xff](?=[\x00-\xff]{3}))*+" % _CHARACTER)
 _XML_CHARACTER = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CDATA_OPEN, _CDATA_CLOSE = b"<![CDATA[", b"]]>"
 
@@ -28,14 +34,16 @@ _MARKS = (
 _DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})""")
 _NATIONAL = re.compile(r"iso8859-\d+|cp125\d|koi8-r")
 _LONGEST_DECLARATION = 1024
-_LONGEST_WITHOUT_TAG = 1 << 20
+_LONGEST_WITHOUT_TAG = 1 << 17
 
 
 def _as_windows(error: UnicodeError) -> tuple[str, int]:
-    """Codec error handler: the bytes that are not UTF-8 are read as Windows-1252."""
+    """Codec error handler: the bytes that are not UTF-8 are read as Windows-1252, a run at once."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
-    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+    run = _NOT_UTF8.match(error.object, error.end)
+    end = run.end() if run else error.end
+    return error.object[error.start : end].decode("cp1252", "replace"), end
 
 
 codecs.register_error("spartoo-windows", _as_windows)
@@ -51,14 +59,14 @@ def _mended(match: re.Match[bytes]) -> bytes:
     if name is not None:
         text = html.entities.html5.get(f"{name.decode()};", f"&{name.decode()};")
         return html.escape(text, quote=True).encode()
-    if decimal is None and hexadecimal is None:
-        return b"&amp;"
     point = int(decimal) if decimal is not None else int(hexadecimal, 16)
     return b"&#%d;" % point if _is_xml_character(point) else b""
 
 
 def _mend(text: bytes) -> bytes:
-    return _UNKNOWN_REFERENCE.sub(_mended, text) if b"&" in text else text
+    if b"&" not in text:
+        return text
+    return _UNKNOWN_REFERENCE.sub(_mended, _BARE_AMPERSAND.sub(b"&amp;", text))
 
 
 def _decoder(start: bytes) -> codecs.IncrementalDecoder:
@@ -121,7 +129,7 @@ class AnswerText:
         return self._release()
 
     def _complete(self, text: str) -> bytes:
-        """What is held and the new text up to its last `>`; the rest is held."""
+        """What is held and the new text up to its last `>`; the rest is held, if not too much."""
         cut = text.rfind(">") + 1
         if cut == 0 and self._held_size < _LONGEST_WITHOUT_TAG:
             self._hold(text)

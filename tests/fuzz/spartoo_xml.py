@@ -96,9 +96,7 @@ def _pieces(body: bytes, cut: int) -> Iterator[bytes]:
 def _read(reader: "ExportReader[Any]", chunks: Any) -> Told:
     items: list[Any] = []
     try:
-        for chunk in chunks:
-            items.extend(reader.feed(chunk))
-        items.extend(reader.finish())
+        items.extend(exports.everything(reader, chunks))
     except TransportFault as fault:
         return items, fault.message, None
     return items, None, reader.answer

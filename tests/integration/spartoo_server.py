@@ -67,19 +67,24 @@ class Spartoo:
         return await self.answer(request)
 
     def client(
-        self, timeouts: Timeouts = NORMAL, base_url: str | None = None, **settings: object
+        self,
+        timeouts: Timeouts = NORMAL,
+        base_url: str | None = None,
+        session: ClientSession | None = None,
+        **settings: object,
     ) -> SpartooMarketplace:
         @asynccontextmanager
         async def permit(service: str) -> AsyncIterator[None]:
             self.before.append(service)
             yield
 
-        assert self.session is not None
+        session = session or self.session
+        assert session is not None
         connection = ConnectionSettings.model_validate(
             {"id": "shoes-fr", "base_url": base_url or self.base_url, **settings}
         )
         return SpartooMarketplace(
-            self.session,
+            session,
             connection,
             KEY,
             on_call=self.reports.append,

@@ -1,10 +1,15 @@
 """Exports as tests want them: small orders, documents around them, and one reading of all."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from adapters.spartoo.codec import ExportReader, orders
+from adapters.spartoo.element import ExportedElement
 from adapters.spartoo.order import SpartooOrder
+
+T = TypeVar("T", bound=ExportedElement)
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -32,8 +37,13 @@ def reader() -> ExportReader[SpartooOrder]:
 
 def read_all(chunks: Iterable[bytes]) -> tuple[list[SpartooOrder], ExportReader[SpartooOrder]]:
     export_reader = reader()
-    found = [one for chunk in chunks for one in export_reader.feed(chunk)]
-    return found + list(export_reader.finish()), export_reader
+    return list(everything(export_reader, chunks)), export_reader
+
+
+def everything(export_reader: ExportReader[T], chunks: Iterable[bytes]) -> Iterator[T]:
+    """The items, without the steps between them."""
+    steps = chain(chain.from_iterable(map(export_reader.feed, chunks)), export_reader.finish())
+    return (one for one in steps if one is not None)
 
 
 def read_export(text: str | bytes) -> list[SpartooOrder]:

@@ -1,16 +1,15 @@
 """The export as a stream: cutting, mending, resynchronising, and what is refused."""
 
 from collections.abc import Iterable
-from itertools import chain
 from typing import cast
 
 import pytest
 
 from adapters.ports import ExportedOrder, TransportFault, UnreadableOrder
-from adapters.spartoo import codec
+from adapters.spartoo import codec, effort
 from adapters.spartoo.element import LARGEST_ELEMENT
 from adapters.spartoo.order import SpartooOrder
-from tests.unit.spartoo_exports import export, ids, order, read_all, read_export, reader
+from tests.unit.spartoo_exports import everything, export, ids, order, read_all, read_export, reader
 
 
 def names(orders: Iterable[SpartooOrder]) -> list[str]:
@@ -31,7 +30,7 @@ def fault_of(body: str | bytes) -> tuple[TransportFault, list[SpartooOrder]]:
     orders: list[SpartooOrder] = []
     data = body.encode() if isinstance(body, str) else body
     with pytest.raises(TransportFault) as caught:
-        orders.extend(chain(export_reader.feed(data), export_reader.finish()))
+        orders.extend(everything(export_reader, [data]))
     return caught.value, orders
 
 
@@ -247,7 +246,7 @@ class TestBrokenOrders:
     def test_an_export_that_is_nothing_but_broken_ends(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(codec, "_LEAST_EFFORT", 0)  # seconds otherwise
+        monkeypatch.setattr(effort, "_LEAST_EFFORT", 0)  # seconds otherwise
         fault, _ = fault_of("<root><orders>" + "<order " * 1000 + "</orders></root>")
         assert "too broken" in fault.message
 
@@ -268,12 +267,12 @@ class TestBrokenOrders:
 
     def test_memory_of_an_endless_order_is_bounded(self) -> None:
         export_reader = reader()
-        assert list(export_reader.feed(b"<root><orders><order><orders_id>1</orders_id>")) == []
+        assert not any(export_reader.feed(b"<root><orders><order><orders_id>1</orders_id>"))
         for _ in range(200):
-            assert list(export_reader.feed(b"<x>" + b"y" * 65536 + b"</x>")) == []
+            assert not any(export_reader.feed(b"<x>" + b"y" * 65536 + b"</x>"))
         held = len(export_reader._broken) + export_reader._pending_size
         assert held < 2 * LARGEST_ELEMENT
-        (found,) = export_reader.feed(b"</order>")
+        (found,) = filter(None, export_reader.feed(b"</order>"))
         assert found.id == "1"
         with pytest.raises(UnreadableOrder, match=f"over {LARGEST_ELEMENT} bytes"):
             found.read()
@@ -342,13 +341,15 @@ class TestTransportFaults:
 def test_a_long_stream_keeps_no_orders() -> None:
     export_reader, count, most = reader(), 0, 0
     for chunk in _chunks(20_000):
-        for _ in export_reader.feed(chunk):
+        for one in export_reader.feed(chunk):
+            if one is None:
+                continue
             count += 1
             orders = export_reader._list
             assert orders is not None
             nodes = cast("float", orders.xpath("count(//node())"))
             most = max(most, int(nodes) + len(orders.text or ""))
-    count += len(list(export_reader.finish()))
+    count += len(list(filter(None, export_reader.finish())))
     assert count == 20_000
     assert most <= 3  # root, orders, a text
     assert len(export_reader._frame) < 200

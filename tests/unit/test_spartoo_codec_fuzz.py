@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from adapters.ports import TransportFault, UnreadableOrder
 from adapters.spartoo.answer import read_answer
 from adapters.spartoo.order import SpartooOrder
-from tests.unit.spartoo_exports import export, order, reader
+from tests.unit.spartoo_exports import everything, export, order, reader
 
 VALID = export(
     order("A1", "<shipping_name>Zoé &amp; &eacute;<![CDATA[ & ]]></shipping_name>"),
@@ -31,9 +31,7 @@ def drain(chunks: list[bytes]) -> list[SpartooOrder]:
     export_reader = reader()
     found: list[SpartooOrder] = []
     with suppress(TransportFault):
-        for chunk in chunks:
-            found.extend(export_reader.feed(chunk))
-        found.extend(export_reader.finish())
+        found.extend(everything(export_reader, chunks))
     for one in found:
         with suppress(UnreadableOrder):
             one.read()

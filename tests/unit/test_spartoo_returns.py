@@ -1,7 +1,6 @@
 """Exported returns: the stream of them, every field of one, every liberty, every refusal."""
 
 from datetime import UTC, datetime
-from itertools import chain
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +10,7 @@ from adapters.spartoo.codec import ExportReader, returns
 from adapters.spartoo.element import LARGEST_ELEMENT
 from adapters.spartoo.rma import SpartooReturn
 from statemachine.model import MarketplaceReturn, OrderId, ReturnId, ReturnItem
+from tests.unit.spartoo_exports import everything
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -42,8 +42,7 @@ def export(*bodies: str) -> bytes:
 
 def read_export(*chunks: bytes) -> list[SpartooReturn]:
     reader = ExportReader(returns(PARIS))
-    found = [one for chunk in chunks for one in reader.feed(chunk)]
-    return found + list(reader.finish())
+    return list(everything(reader, chunks))
 
 
 def ids(found: list[SpartooReturn]) -> list[str | None]:
@@ -151,4 +150,4 @@ class TestStream:
     def test_what_is_no_export(self, body: bytes, told: str) -> None:
         reader = ExportReader(returns(PARIS))
         with pytest.raises(TransportFault, match=told):
-            list(chain(reader.feed(body), reader.finish()))
+            list(everything(reader, [body]))
