@@ -57,6 +57,14 @@ def test_top_level_holds_only_what_it_should(files: list[Path]) -> None:
     assert {name for name in top if not name.startswith(".")} <= TOP_LEVEL
 
 
+def test_no_cache_of_a_tool_is_tracked(files: list[Path]) -> None:
+    caches = re.compile(
+        r"(^|/)(__pycache__|\.?venv|\.cache|\.\w*_cache|\.hypothesis|\.schemathesis|mutants|dist)/|\.pyc$"
+    )
+    names = [str(path.relative_to(ROOT)) for path in files]
+    assert [name for name in names if caches.search(name)] == []
+
+
 def test_no_two_tests_bear_one_name(files: list[Path]) -> None:
     """Else pytest cannot collect them together, and the whole suite does not run."""
     names = Counter(path.name for path in files if path.name.startswith("test_"))
