@@ -13,7 +13,10 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "deploy/dev/requirements.lock"
-LOCKS = [LOCK, *(ROOT / f"deploy/{name}.lock" for name in ("runtime", "build", "dev/fuzz"))]
+LOCKS = [
+    LOCK,
+    *(ROOT / f"deploy/{name}.lock" for name in ("runtime", "build", "dev/fuzz", "dev/mutants")),
+]
 TOP_LEVEL = {
     "daemon", "statemachine", "adapters", "deploy", "tests", "pyproject.toml", "README.md",
     "Makefile", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
