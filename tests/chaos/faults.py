@@ -226,8 +226,12 @@ class Blows:
         """Everybody stands still the moment a change of an order is on its way to Spartoo."""
         calls = self._fleet.links(0)["Spartoo"]
         await _passing([calls], b"xml_maj_orders", _CALL_SECONDS)
-        freezing = (self._fleet.freeze(number, seconds) for number in range(self._fleet.size))
-        await asyncio.gather(*freezing)
+        whole = set(range(self._fleet.size)) - self._hit  # who is being killed cannot be thawed
+        self._hit |= whole
+        try:
+            await asyncio.gather(*(self._fleet.freeze(number, seconds) for number in whole))
+        finally:
+            self._hit -= whole
 
     async def _reader(self, number: int) -> None:
         """A daemon that has just been handed commands stands still until others have its roles."""

@@ -332,8 +332,8 @@ def test_a_decision_is_by_whom_it_was_given_and_ends_an_old_problem() -> None:
     assert problem is not None
     assert (problem.code, problem.message, problem.action) == ("rejected", "no", REFUSE)
     assert problem.at == story.now - timedelta(seconds=1)
-    story.does(accept(LINK))
-    assert (story.returned.problem, story.returned.touched_by) == (None, "ada")
+    decided = story.does(accept(LINK)).returned
+    assert (decided.problem, decided.touched_by) == (None, "ada")
     assert [(action.kind, action.by) for action in story.last.actions] == [
         (LABEL, "ada"),
         (ACCEPT, "ada"),
@@ -344,8 +344,8 @@ def test_a_label_alone_is_by_whom_it_was_given_and_ends_an_old_problem() -> None
     story = reached(S.ACCEPTED).does(LabelReturn("ada", LINK))
     story.rejected(LABEL, LINK)
     assert story.returned.problem is not None
-    story.does(LabelReturn("bob", FILE))
-    assert (story.returned.problem, story.returned.touched_by) == (None, "bob")
+    labelled = story.does(LabelReturn("bob", FILE)).returned
+    assert (labelled.problem, labelled.touched_by) == (None, "bob")
     assert [(action.kind, action.by) for action in story.last.actions] == [(LABEL, "bob")]
     assert story.last.keeps_label
 
