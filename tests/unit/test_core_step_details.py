@@ -20,6 +20,7 @@ from statemachine.facts import (
     UndeliverOrder,
 )
 from statemachine.model import ActionKind, ActionStatus, OrderState, ShippedItem
+from statemachine.possible import possible
 from statemachine.privacy import without_person
 from tests.unit.builders import ORDER_ID, SECOND, Story, line, only, product, reach, settings
 
@@ -141,3 +142,30 @@ def test_a_changed_order_is_told_at_the_moment_of_the_step() -> None:
     event = only(story.last, E.ORDER_CHANGED)
     assert (event.time, event.subject) == (moment, ORDER_ID)
     assert story.now - moment == timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("state", S)
+def test_reading_an_order_again_is_always_offered(state: S) -> None:
+    assert "fetch" in possible(reach(state).order, settings())
+
+
+def test_a_shipping_or_cancelling_order_is_not_offered_a_cancellation() -> None:
+    assert "cancel" in possible(reach(S.SYNCED).order, settings())
+    assert "cancel" not in possible(reach(S.SYNCED).does(SHIP).order, settings())
+    assert "cancel" not in possible(reach(S.SYNCED).does(CancelOrder("eve")).order, settings())
+    again = reach(S.PENDING_MANUAL).does(AcceptOrder("eve"))
+    assert "accept" not in possible(again.order, settings())
+
+
+def test_an_order_recorded_for_its_stock_is_recorded_by_the_marketplace() -> None:
+    story = Story(product(), sync_level="stock_only").seen(status=3)
+    assert [move.by for move in story.last.history] == ["marketplace"] * len(story.path)
+
+
+def test_a_parcel_that_has_left_keeps_its_moment() -> None:
+    story = reach(S.SYNCED).does(SHIP).carried_out(ActionKind.SHIP)
+    (first,) = story.order.shipments
+    assert first.shipped_at is not None
+    story.does(ShipOrder("eve", (Parcel("T-2", "DPD"),)))
+    for parcel in story.order.shipments:
+        assert parcel.shipped_at is not None
