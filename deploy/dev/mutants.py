@@ -55,13 +55,14 @@ PARTS = {
         ),
     ),
 }
+FOLDERS = {"statemachine", "adapters", "daemon", "deploy"}
 # Tests that draw their own examples take long and prove little about one mutant.
 SLOW = "properties"
 _SETTINGS = """
 [tool.mutmut]
 source_paths = {sources}
 only_mutate = {files}
-also_copy = ["adapters", "daemon", "deploy", "statemachine"]
+also_copy = {others}
 pytest_add_cli_args = ["-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 pytest_add_cli_args_test_selection = {tests}
 use_git_change_detection = false
@@ -99,7 +100,7 @@ def _copy(name: str) -> Path:
     """The program and its tests, with the settings of this part."""
     directory = CACHE / name
     shutil.rmtree(directory, ignore_errors=True)
-    for folder in ("statemachine", "adapters", "daemon", "deploy", "tests"):
+    for folder in (*FOLDERS, "tests"):
         no_caches = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / folder, directory / folder, ignore=no_caches)
     part = PARTS[name]
@@ -111,7 +112,10 @@ def _copy(name: str) -> Path:
     )
     sources = sorted({file.split("/")[0] for file in part.files})
     settings = _SETTINGS.format(
-        sources=json.dumps(sources), files=json.dumps(part.files), tests=json.dumps(tests)
+        sources=json.dumps(sources),
+        others=json.dumps(sorted(FOLDERS - {*sources})),  # else what is mutated is copied over
+        files=json.dumps(part.files),
+        tests=json.dumps(tests),
     )
     project = (ROOT / "pyproject.toml").read_text()
     (directory / "pyproject.toml").write_text(project + settings)
