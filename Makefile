@@ -5,7 +5,7 @@ VENV := .venv/bin
 BROKER_VARIABLE := SPARTOO_SYNC_AMQP_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test screenshots bench chaos fuzz check fix lock audit clean venv broker chromium checkers
+.PHONY: help setup demo test screenshots bench chaos fuzz mutants check fix lock audit clean venv broker chromium checkers
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ chaos: setup ## crashes and faults on a whole system; MINUTES=10 (half with one 
 
 fuzz: venv ## coverage-guided, RUNS=1000000 inputs in all; TARGETS="commands core" are some of them
 	@deploy/dev/fuzz.sh $(or $(RUNS),100000) $(TARGETS)
+
+mutants: setup ## change the program a little, many times; ONLY="core relay" are some parts, SAMPLE=200 SEED=1 some changes
+	@deploy/dev/mutants.sh $(ONLY)
 
 check: venv ## lint, format, types, direction of imports, dependencies; changes nothing
 	$(VENV)/ruff check

@@ -2,7 +2,8 @@
 # Writes the locks anew from pyproject.toml: pins and hashes, no index and no host.
 # requirements.lock is for working on the project; ../runtime.lock and ../build.lock, with the same
 # pins, are what an installation needs and what its wheel is built with; fuzz.lock is what make fuzz
-# needs beside the first, apart from it because not every Python has a wheel of it.
+# needs beside the first, apart from it because not every Python has a wheel of it; mutants.lock
+# is what make mutants needs beside the first, apart because nothing else needs it.
 # What is pinned already stays; delete the lock first to bring everything up to date.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -22,3 +23,4 @@ import tomllib
 print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' |
     "${compile[@]}" --constraint "$lock" - -o deploy/build.lock
 "${compile[@]}" --constraint "$lock" --group pyproject.toml:fuzz -o deploy/dev/fuzz.lock
+"${compile[@]}" --constraint "$lock" --group pyproject.toml:mutants -o deploy/dev/mutants.lock

@@ -191,3 +191,21 @@ def test_settings_do_not_change() -> None:
     settings = ConnectionSettings(id="a")
     with pytest.raises(ValidationError, match="frozen"):
         settings.active = True  # type: ignore[misc]  # that it cannot is what is tested
+
+
+@pytest.mark.parametrize("address", ["http://a", "https://sws.spartoo.com/mp", "https://a://b"])
+def test_an_address_of_the_web_is_kept_as_it_is(address: str) -> None:
+    assert ConnectionSettings(id="a", base_url=address).base_url == address
+
+
+@pytest.mark.parametrize("address", ["ftp://a", "https://", "https:/a", "https://a b", "a", ""])
+def test_another_address_is_refused_with_an_example(address: str) -> None:
+    ((field, message),) = errors(base_url=address)
+    assert field == "base_url"
+    assert message == "Value error, must be an address like https://sws.spartoo.com/mp"
+
+
+def test_a_duration_is_written_in_whole_seconds_where_it_can_be() -> None:
+    for given, written in (("2s", "2"), (1.5, "1.5")):
+        settings = ConnectionSettings(id="a", open_look_interval=given)
+        assert f'"open_look_interval":{written},' in settings.model_dump_json()

@@ -320,6 +320,7 @@ def test_order_quarantined_is_as_documented(subject: str, order_id: str | None) 
         ConnectionId("shoes-fr"), subject, "order_total: abc", first_seen=NOW, now=NOW
     )
     assert (event.source, event.subject, event.order_id) == ("/spartoo/shoes-fr", subject, order_id)
+    assert (event.type, event.time, event.connection) == (E.ORDER_QUARANTINED, NOW, "shoes-fr")
     assert plain(event.data) == {
         "quarantine": {
             "connection": "shoes-fr",

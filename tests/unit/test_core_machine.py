@@ -6,7 +6,7 @@ import re
 import pytest
 
 from statemachine.diagram import mermaid
-from statemachine.life import IllegalMove
+from statemachine.life import IllegalMove, Life
 from statemachine.model import OrderState, SpartooStatus
 from statemachine.order import (
     FINAL,
@@ -132,3 +132,38 @@ def test_the_diagram_marks_one_state_when_asked() -> None:
     marked = mermaid(S.PENDING_MANUAL)
     assert marked.startswith(mermaid())
     assert marked.splitlines()[-1].strip() == "class pending_manual current"
+
+
+# --- a life of its own: the order's is built once, when the module is imported ------------------
+
+
+def order_life() -> Life[OrderState, Trigger]:
+    """Built in the test, so that a change of how it is built is noticed."""
+    return Life("an order", Trigger, TRANSITIONS, S.NEW, FINAL)
+
+
+@pytest.mark.parametrize(("state", "trigger"), list(itertools.product(S, T)))
+def test_a_life_that_is_built_now_has_the_same_moves(state: OrderState, trigger: Trigger) -> None:
+    assert order_life().target(state, trigger) is LEGAL.get((state, trigger))
+
+
+def test_a_life_names_its_noun_its_first_and_its_last_states() -> None:
+    life = order_life()
+    with pytest.raises(IllegalMove, match=r"^an order that is shipped cannot accept$"):
+        life.move(S.SHIPPED, T.ACCEPT)
+    machine = life.machine
+    assert machine.initial == str(S.NEW)
+    assert {name for name, state in machine.states.items() if state.final} == {*map(str, FINAL)}
+    assert set(machine.states) == {*map(str, S)}
+    assert set(machine.events) == {*map(str, T)}
+    assert machine.models == []
+
+
+def test_the_shortest_way_is_found_by_the_triggers_that_are_given() -> None:
+    life = order_life()
+    assert life.path(S.NEW, {S.NEW}, T) == ()
+    assert life.path(S.NEW, {S.SHIPPED}, T) == (T.ACCEPT, T.SHIP)
+    assert life.path(S.NEW, {S.SHIPPED}, (T.SHIP, T.HOLD, T.ACCEPT)) == (T.ACCEPT, T.SHIP)
+    assert life.path(S.NEW, {S.LOST, S.SYNCED}, (T.HOLD, T.ACCEPT, T.SYNC)) == (T.ACCEPT, T.SYNC)
+    assert life.path(S.NEW, {S.SHIPPED}, (T.HOLD, T.CANCEL)) is None
+    assert life.path(S.CANCELLED, {S.NEW}, T) is None

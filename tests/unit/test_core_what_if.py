@@ -173,6 +173,18 @@ def test_the_counts_are_by_outcome_reason_day_and_state() -> None:
     assert [d.order_id for d in what_if.differing] == ["0"]
 
 
+def test_an_order_that_differs_is_listed_with_both_decisions_and_all_are_counted() -> None:
+    what_if = WhatIf(PARIS, Supposed(price_threshold=Decimal("0.5")))
+    record, was = decided(marketplace_order(line(price="40.00")), settings(), [product()])
+    for _ in range(2):
+        what_if.take(record, {})
+    assert (what_if.newly_accepted, what_if.differ) == (2, 2)
+    assert what_if.newly_accepted_by_state == {OrderState.PENDING_MANUAL: 2}
+    listed = what_if.differing[0]
+    assert (listed.purchased_at, listed.state) == (record.purchased_at, record.state)
+    assert (listed.was, listed.would_be.outcome) == (was, "accept")
+
+
 def test_the_list_is_bounded_and_the_count_is_not() -> None:
     what_if = WhatIf(PARIS, Supposed(auto_accept=False))
     record, _ = decided(marketplace_order(), settings(), [product()])

@@ -13,7 +13,10 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "deploy/dev/requirements.lock"
-LOCKS = [LOCK, *(ROOT / f"deploy/{name}.lock" for name in ("runtime", "build", "dev/fuzz"))]
+LOCKS = [
+    LOCK,
+    *(ROOT / f"deploy/{name}.lock" for name in ("runtime", "build", "dev/fuzz", "dev/mutants")),
+]
 TOP_LEVEL = {
     "daemon", "statemachine", "adapters", "deploy", "tests", "pyproject.toml", "README.md",
     "Makefile", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
@@ -55,6 +58,14 @@ def locked(lock: Path = LOCK) -> dict[str, str]:
 def test_top_level_holds_only_what_it_should(files: list[Path]) -> None:
     top = {path.relative_to(ROOT).parts[0] for path in files}
     assert {name for name in top if not name.startswith(".")} <= TOP_LEVEL
+
+
+def test_no_cache_of_a_tool_is_tracked(files: list[Path]) -> None:
+    caches = re.compile(
+        r"(^|/)(__pycache__|\.?venv|\.cache|\.\w*_cache|\.hypothesis|\.schemathesis|mutants|dist)/|\.pyc$"
+    )
+    names = [str(path.relative_to(ROOT)) for path in files]
+    assert [name for name in names if caches.search(name)] == []
 
 
 def test_no_two_tests_bear_one_name(files: list[Path]) -> None:

@@ -291,3 +291,107 @@ def test_a_return_of_no_order_says_so() -> None:
     (event,) = story.last.events
     assert event.order_id is None
     assert event.data["return"]["order_id"] is None
+
+
+# --- every field of what a step leaves -----------------------------------------------------------
+
+
+def test_first_sight_is_dated_and_told_in_full() -> None:
+    story = ReturnStory()
+    began = story.now
+    story.seen(status=4)
+    assert (story.returned.first_seen_at, story.returned.changed_at) == (began, began)
+    moves = [(move.from_state, move.to_state, move.trigger) for move in story.last.history]
+    assert moves == [(None, S.REQUESTED, "see"), (S.REQUESTED, S.ACCEPTED, "accept")]
+    assert {move.at for move in story.last.history} == {began}
+    for event in story.last.events:
+        assert (event.time, event.connection) == (began, story.returned.connection)
+        assert (event.order_id, event.subject) == (ORDER_ID, RETURN_ID)
+    assert not story.last.keeps_label
+
+
+def test_a_new_reading_is_dated_and_one_of_the_same_moment_is_stale() -> None:
+    story = reached(S.REQUESTED)
+    moment = story.now
+    story.seen(reason="too big")
+    assert story.returned.changed_at == moment
+    same = ReturnSeen(marketplace_return(reason="too late"), moment)
+    assert story.does(same).last.stale
+    assert story.returned.facts.reason == "too big"
+
+
+def test_a_return_of_no_order_names_none_in_its_event() -> None:
+    story = ReturnStory().seen(order_id="")
+    assert [event.order_id for event in story.last.events] == [None]
+
+
+def test_a_decision_is_by_whom_it_was_given_and_ends_an_old_problem() -> None:
+    story = reached(S.REQUESTED).does(refuse())
+    story.rejected(REFUSE)
+    problem = story.returned.problem
+    assert problem is not None
+    assert (problem.code, problem.message, problem.action) == ("rejected", "no", REFUSE)
+    assert problem.at == story.now - timedelta(seconds=1)
+    decided = story.does(accept(LINK)).returned
+    assert (decided.problem, decided.touched_by) == (None, "ada")
+    assert [(action.kind, action.by) for action in story.last.actions] == [
+        (LABEL, "ada"),
+        (ACCEPT, "ada"),
+    ]
+
+
+def test_a_label_alone_is_by_whom_it_was_given_and_ends_an_old_problem() -> None:
+    story = reached(S.ACCEPTED).does(LabelReturn("ada", LINK))
+    story.rejected(LABEL, LINK)
+    assert story.returned.problem is not None
+    labelled = story.does(LabelReturn("bob", FILE)).returned
+    assert (labelled.problem, labelled.touched_by) == (None, "bob")
+    assert [(action.kind, action.by) for action in story.last.actions] == [(LABEL, "bob")]
+    assert story.last.keeps_label
+
+
+def test_a_decision_given_twice_is_queued_once() -> None:
+    story = reached(S.REQUESTED).does(accept())
+    before = story.returned
+    assert story.does(AcceptReturn("bob")).last.actions == ()
+    assert story.returned == before
+    assert not story.last.touched
+
+
+def test_what_was_carried_out_is_dated() -> None:
+    story = reached(S.REQUESTED).does(accept())
+    moment = story.now
+    story.carried_out(ACCEPT)
+    assert story.returned.changed_at == moment
+
+
+def test_a_decision_that_came_too_late_is_a_problem_of_that_decision() -> None:
+    story = reached(S.REQUESTED).does(refuse()).seen(status=4).seen(status=5)
+    problem = story.returned.problem
+    assert problem is not None
+    assert (problem.code, problem.action) == ("wrong_chronology", REFUSE)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (accept(), "it cannot be accepted; possible: nothing"),
+        (refuse(), "it cannot be refused; possible: nothing"),
+        (LabelReturn("ada", LINK), "it cannot be labelled; possible: nothing"),
+    ],
+)
+def test_a_wrong_state_says_what_cannot_be(command: ReturnCommand, message: str) -> None:
+    with pytest.raises(Refused, match=f"return {RETURN_ID} is refunded: {message}$"):
+        reached(S.REFUNDED).does(command)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"active": False}, "connection .+ is disabled; activate it first"),
+        ({"sync_level": "stock_only"}, r"connection .+ synchronizes stock only \(sync_level\)"),
+    ],
+)
+def test_a_connection_that_obeys_nothing_says_why(given: dict[str, object], message: str) -> None:
+    with pytest.raises(Refused, match=f"^{message}$"):
+        ReturnStory(**given).seen().does(accept())
