@@ -95,6 +95,7 @@ async def store(tx: "Tx", connection: ConnectionId, steps: Iterable[tuple[str, S
         await tx.execute(_SQL["settle_of_orders"], connection, *columns)
     if queued:
         columns = [list(column) for column in zip(*queued, strict=True)]
+        await tx.execute(_SQL["want_again"], connection, *columns[:-1])
         await tx.execute(_SQL["queue"], connection, *columns)
         await notify(tx, ["actions"])
 
@@ -119,6 +120,11 @@ async def heartbeat(
 ) -> set[int]:
     """Keep the actions we work on for another while; those still ours."""
     return {row["id"] for row in await conn.fetch(_SQL["heartbeat"], holder, hold, [*in_hand])}
+
+
+async def wanted(conn: "Conn", holder: str, ids: Collection[int]) -> set[int]:
+    """Those of the actions that are still ours and not withdrawn."""
+    return {row["id"] for row in await conn.fetch(_SQL["wanted"], holder, [*ids])}
 
 
 async def settle(
@@ -150,7 +156,10 @@ async def postpone(
     unsure: bool,  # noqa: FBT001 - what the caller must never leave out
     message: str,
 ) -> bool:
-    """Try again later; `unsure`: a try may have arrived. False when it is no longer ours."""
+    """Try again later; `unsure`: a try may have arrived. False when it is no longer ours.
+
+    A withdrawn action that cannot have arrived is superseded instead.
+    """
     result = dump({"code": "postponed", "message": message})
     kept = await tx.fetchval(_SQL["postpone"], action_id, holder, due_at, unsure, result)
     return kept is not None
