@@ -82,7 +82,10 @@ class Step(Protocol):
 
 
 async def store(tx: "Tx", connection: ConnectionId, steps: Iterable[tuple[str, Step]]) -> None:
-    """Settle and queue the intentions of steps, each with the id of its order or return."""
+    """Settle and queue the intentions of steps, each with the id of its order or return.
+
+    What is superseded while another holds it is withdrawn: it stays held until its answer.
+    """
     steps = list(steps)
     settled = [(id_, kind, status) for id_, step in steps for kind, status in step.settled.items()]
     queued = [
