@@ -202,7 +202,7 @@ class Accounts:
             if until is not None:
                 raise BudgetSpent(service, until, self._clock())
             async with turns or nullcontext():
-                check_hold()  # the last thing before the call: all before may have taken long
+                await check_hold()  # the last thing before the call: all before may have taken long
                 yield
 
         return permitted

@@ -29,7 +29,7 @@ from adapters.postgres.database import Database, Tx
 from adapters.postgres.errors import PostgresError
 from daemon.accounts import CALLS_AT_ONCE, Account, Accounts, BudgetSpent, Halted
 from daemon.backoff import backoff
-from daemon.holdings import HOLD, Holdings, HoldLost
+from daemon.holdings import HOLD, Holdings, HoldLost, Withdrawn
 from daemon.ingest import OrderIntake
 from daemon.intake import Reading
 from daemon.metrics import Metrics
@@ -83,7 +83,6 @@ class Dispatcher:
         self._running: dict[asyncio.Task[None], ClaimedAction] = {}
         self._settling = Together(self._settle_all, span="settle")
         self._reading = Together(self._read_orders)
-        self._asking = Together(self._still_ours)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Carry out until `stop`; then finish what is in hand, as long as that may take."""
@@ -135,6 +134,8 @@ class Dispatcher:
                 await self._carry_out(account, action)
         except BudgetSpent as error:
             await self._postpone(action, error.until, str(error), unsure=action.unsure)
+        except Withdrawn as error:
+            await self._postpone(action, self._clock(), str(error), unsure=action.unsure)
         except Throttled as error:
             await self._throttled(action, error)
         except (AccountRejected, Halted) as error:
@@ -163,18 +164,8 @@ class Dispatcher:
         if action.kind in RETURN_ACTIONS:
             await self._returns.carry_out(account, action)
             return
-        if action.unsure and not await self._still_wanted(account, action):
-            return
-        if await self._asking.do(None, action.id, action.id):
+        if not action.unsure or await self._still_wanted(account, action):
             await self._send(account, action)
-        else:
-            await self._settle_as(action, ActionStatus.SUPERSEDED, "withdrawn before it was sent")
-
-    async def _still_ours(self, _: None, ids: Sequence[int]) -> Sequence[bool]:
-        """Whether each is to be sent at this moment: neither withdrawn nor taken over."""
-        async with self._database.connection() as conn:
-            found = await actions.wanted(conn, self._holdings.holder, ids)
-        return [action_id in found for action_id in ids]
 
     async def _withdraw(self, account: Account, action: ClaimedAction) -> None:
         """Nothing is sent for a connection that synchronizes stock only."""
@@ -196,7 +187,11 @@ class Dispatcher:
             return False
         if order is None or order.waits_for(action.kind):
             return True
-        await self._settle_as(action, order.actions[action.kind], "seen on Spartoo")
+        status = order.actions[action.kind]
+        if status is ActionStatus.SUPERSEDED:  # unless it is wanted again this moment
+            await self._postpone(action, self._clock(), "not wanted any more", unsure=False)
+        else:
+            await self._settle_as(action, status, "seen on Spartoo")
         return False
 
     async def _send(self, account: Account, action: ClaimedAction) -> None:
@@ -218,13 +213,16 @@ class Dispatcher:
 
     async def _change(self, account: Account, action: ClaimedAction) -> None:
         """The one call that changes the order; a shipment takes its parcels as they are now."""
+        marketplace = account.for_actions
         if action.kind is not ActionKind.SHIP:
-            await account.for_actions.change_order(action.order_id, action.kind)
+            with self._holdings.changing(action.id):
+                await marketplace.change_order(action.order_id, action.kind)
             return
         order = await self._reading.do(action.connection, action.order_id)
-        await account.for_actions.change_order(
-            action.order_id, action.kind, order.shipments, order.facts.lines
-        )
+        with self._holdings.changing(action.id):
+            await marketplace.change_order(
+                action.order_id, action.kind, order.shipments, order.facts.lines
+            )
 
     async def _read_orders(
         self, connection: ConnectionId, ids: Sequence[OrderId]

@@ -9,8 +9,8 @@ Spartoo otherwise.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
 from functools import partial
@@ -24,6 +24,7 @@ from adapters.postgres.looks import Look
 from daemon.clock import counter
 from daemon.metrics import Metrics
 from daemon.supervisor import cancel, wait_or_stop
+from daemon.together import Together
 from statemachine.model import ConnectionId
 
 log = structlog.get_logger(__name__)
@@ -40,12 +41,22 @@ class HoldLost(Exception):
     """Another process may have taken this over; nothing was sent."""
 
 
+class Withdrawn(Exception):
+    """Somebody withdrew the action before its call; nothing was sent."""
+
+
 _in_hand: ContextVar[Callable[[], None] | None] = ContextVar("work in hand", default=None)
+_changing: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("change", default=None)
 
 
-def check_hold() -> None:
-    """Raise HoldLost when what this task carries out may be another process's by now."""
-    check = _in_hand.get()
+async def check_hold() -> None:
+    """Raise HoldLost when what this task carries out may be another process's by now.
+
+    Raises Withdrawn where the call changes what nobody wants changed any more.
+    """
+    check, wanted = _in_hand.get(), _changing.get()
+    if wanted is not None:
+        await wanted()
     if check is not None:
         check()
 
@@ -89,6 +100,7 @@ class Holdings:
         self._database = database
         self._metrics = metrics
         self._epochs: dict[str, int] = {}
+        self._proving = Together(self._read_wanted)
         self._renewed_at = float("-inf")
         self._turned_at = asyncio.get_running_loop().time()
 
@@ -110,6 +122,24 @@ class Holdings:
     def _check(self, action_id: int) -> None:
         if not self.fresh or action_id not in self.actions_in_hand:
             raise HoldLost("the hold on this action has run out; nothing was sent")
+
+    @contextmanager
+    def changing(self, action_id: int) -> Iterator[None]:
+        """The calls inside change the marketplace, and only while the action is wanted."""
+        token = _changing.set(partial(self._check_wanted, action_id))
+        try:
+            yield
+        finally:
+            _changing.reset(token)
+
+    async def _check_wanted(self, action_id: int) -> None:
+        if not await self._proving.do(None, action_id):
+            raise Withdrawn("the action is not wanted any more; nothing was sent")
+
+    async def _read_wanted(self, _: None, ids: Sequence[int]) -> Sequence[bool]:
+        async with self._database.connection() as conn:
+            wanted = await actions.wanted(conn, self.holder, ids)
+        return [action_id in wanted for action_id in ids]
 
     def carry_out_as(self, role: str) -> None:
         """From here on this task calls a marketplace only in this tenure of the role."""

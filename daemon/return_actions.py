@@ -65,7 +65,8 @@ class ReturnActions:
         try:
             if not await self._still_wanted(account, action, label):
                 return
-            await account.for_actions.change_return(_return_id(action), action.kind, label)
+            with self._holdings.changing(action.id):
+                await account.for_actions.change_return(_return_id(action), action.kind, label)
             fact: ReturnFact = ReturnActionCarriedOut(action.kind, action.requested_by, about)
         except WrongChronology as error:
             try:
@@ -108,8 +109,18 @@ class ReturnActions:
         returned = await self._read_again(account, action) if action.unsure else None
         if returned is None or returned.waits_for(action.kind):
             return True
-        await self._settle_as(action, returned.actions[action.kind], "seen on Spartoo")
+        status = returned.actions[action.kind]
+        if status is ActionStatus.SUPERSEDED:
+            await self._withdraw(action)
+        else:
+            await self._settle_as(action, status, "seen on Spartoo")
         return False
+
+    async def _withdraw(self, action: ClaimedAction) -> None:
+        """It was withdrawn and has not arrived: superseded, unless it is wanted again now."""
+        async with self._database.transaction() as tx:
+            holder, now = self._holdings.holder, self._clock()
+            await actions.postpone(tx, action.id, holder, now, False, "not wanted any more")
 
     async def _settle(self, account: Account, action: ClaimedAction, fact: ReturnFact) -> None:
         """Store the outcome: the action, and all that follows for the return, at once."""

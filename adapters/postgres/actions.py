@@ -85,7 +85,10 @@ class Step(Protocol):
 
 
 async def store(tx: "Tx", connection: ConnectionId, steps: Iterable[tuple[str, Step]]) -> None:
-    """Settle and queue the intentions of steps, each with the id of its order or return."""
+    """Settle and queue the intentions of steps, each with the id of its order or return.
+
+    What is superseded while another holds it is withdrawn: it stays held until its answer.
+    """
     steps = list(steps)
     settled = [(id_, kind, status) for id_, step in steps for kind, status in step.settled.items()]
     queued = [
@@ -98,7 +101,7 @@ async def store(tx: "Tx", connection: ConnectionId, steps: Iterable[tuple[str, S
         await tx.execute(_SQL["settle_of_orders"], connection, *columns)
     if queued:
         columns = [list(column) for column in zip(*queued, strict=True)]
-        await tx.execute(_SQL["renew"], connection, *columns[:-1])
+        await tx.execute(_SQL["want_again"], connection, *columns[:-1])
         await tx.execute(_SQL["queue"], connection, *columns)
         await notify(tx, ["actions"])
 
@@ -131,8 +134,8 @@ async def heartbeat(
 
 
 async def wanted(conn: "Conn", holder: str, ids: Collection[int]) -> set[int]:
-    """Those that are ours and that nobody has withdrawn, at this moment."""
-    return {row["id"] for row in await conn.fetch(_SQL["wanted"], holder, list(ids))}
+    """Those of the actions that are still ours and not withdrawn."""
+    return {row["id"] for row in await conn.fetch(_SQL["wanted"], holder, [*ids])}
 
 
 async def settle(
@@ -164,7 +167,10 @@ async def postpone(
     unsure: bool,  # noqa: FBT001 - what the caller must never leave out
     message: str,
 ) -> bool:
-    """Try again later; `unsure`: a try may have arrived. False when it is no longer ours."""
+    """Try again later; `unsure`: a try may have arrived. False when it is no longer ours.
+
+    A withdrawn action that cannot have arrived is superseded instead.
+    """
     result = dump({"code": "postponed", "message": message})
     kept = await tx.fetchval(_SQL["postpone"], action_id, holder, due_at, unsure, result)
     return kept is not None

@@ -1,37 +1,30 @@
 -- name: settle_of_orders
--- A step settled these intentions. One that is on its way to the marketplace is not superseded but
--- withdrawn: its answer settles it, and it is never sent again.
+-- A step settled these intentions. One that is on its way to the marketplace is withdrawn instead
+-- of superseded: its answer settles it, and it is not tried again.
+with found as (
+    select a.id, u.status, u.status = 'superseded' and coalesce(a.held_until > now(), false) as sent
+    from actions as a
+    join unnest($2::text[], $3::text[], $4::text[]) as u (order_id, kind, status)
+        on a.order_id = u.order_id and a.kind = u.kind
+    where a.connection = $1 and a.status in ('pending', 'failed')
+    order by a.id
+    for update of a
+)
 update actions as a set
-    withdrawn = s.on_its_way,
-    status = case when s.on_its_way then a.status else s.status end,
-    settled_at = case when not s.on_its_way then now() end,
-    holder = case when s.on_its_way then a.holder end,
-    held_until = case when s.on_its_way then a.held_until end
-from (
-    select e.id, u.status, u.status = 'superseded' and coalesce(e.held_until > now(), false) as on_its_way
-    from unnest($2::text[], $3::text[], $4::text[]) as u (order_id, kind, status)
-    join actions as e
-        on e.connection = $1 and e.order_id = u.order_id and e.kind = u.kind
-        and e.status in ('pending', 'failed')
-    order by e.id
-    for update of e
-) as s
-where a.id = s.id
+    withdrawn = f.sent,
+    status = case when f.sent then a.status else f.status end,
+    settled_at = case when f.sent then a.settled_at else now() end,
+    holder = case when f.sent then a.holder end,
+    held_until = case when f.sent then a.held_until end
+from found as f
+where a.id = f.id
 
--- name: renew
--- Wanted again while the call of before is on its way.
-update actions as a set
-    withdrawn = false, reason = u.reason, requested_by = u.requested_by
+-- name: want_again
+-- Intentions that were withdrawn while on their way and are wanted again before their answer came.
+update actions as a set withdrawn = false, reason = u.reason, requested_by = u.requested_by
 from unnest($2::text[], $3::text[], $4::text[], $5::text[])
     as u (order_id, kind, reason, requested_by)
-where
-    a.connection = $1 and a.order_id = u.order_id and a.kind = u.kind
-    and a.status = 'pending' and a.withdrawn
-
--- name: wanted
--- Those that are ours and still wanted, at this moment.
-select id from actions
-where id = any ($2::bigint[]) and holder = $1 and status = 'pending' and not withdrawn
+where a.connection = $1 and a.order_id = u.order_id and a.kind = u.kind and a.withdrawn
 
 -- name: queue
 -- New intentions. One that waits stays as it is, one that failed starts again behind the others
@@ -47,7 +40,7 @@ select
         select from actions as e
         where
             e.order_id = u.order_id and e.connection = $1 and e.kind <> u.kind
-            and e.status = 'superseded' and e.unsure
+            and (e.status = 'superseded' or e.withdrawn) and e.unsure
     )
 from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
     with ordinality as u (order_id, kind, reason, requested_by, traceparent, n)
@@ -182,10 +175,18 @@ update actions as a set held_until = clock_timestamp() + $2::interval
 from kept where a.id = kept.id
 returning a.id
 
+-- name: wanted
+-- Of these, those that are still ours and that nobody has withdrawn.
+select id from actions
+where
+    id = any ($2::bigint[]) and holder = $1 and status = 'pending' and not withdrawn
+    and held_until > clock_timestamp()
+
 -- name: settle
 -- They are done, or never will be; only while they are ours, or the same step has just said so.
 update actions as a set
-    status = u.status, result = u.result, settled_at = now(), holder = null, held_until = null
+    status = u.status, result = u.result, settled_at = now(), holder = null, held_until = null,
+    withdrawn = false
 from unnest($2::bigint[], $3::text[], $4::json[]) as u (id, status, result)
 where
     a.id = u.id
@@ -195,11 +196,13 @@ where
 returning a.id
 
 -- name: postpone
--- Another try later; only while it is ours. What was withdrawn and cannot have arrived is over.
+-- Another try later; only while it is ours. One that was withdrawn is over unless a try of it may
+-- have arrived: then the marketplace is read first.
 update actions set
-    due_at = $3, unsure = $4, result = $5, holder = null, held_until = null,
     status = case when withdrawn and not $4 then 'superseded' else status end,
-    settled_at = case when withdrawn and not $4 then now() end
+    settled_at = case when withdrawn and not $4 then now() end,
+    withdrawn = withdrawn and $4,
+    due_at = $3, unsure = $4, result = $5, holder = null, held_until = null
 where id = $1 and holder = $2 and status = 'pending'
 returning id
 
