@@ -1,11 +1,14 @@
 """Catalogue files that were uploaded, read in the background; the database holds how far each is.
 
-A file lies in a directory of its own until it is read. A daemon that ends meanwhile leaves what it
-has stored, and the import marked as stopped.
+A file lies in the state directory until it is read. A daemon that ends meanwhile leaves what it has
+stored, and the import marked as stopped.
 """
 
 import asyncio
-from collections.abc import Sequence
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID, uuid4
@@ -25,20 +28,29 @@ log = structlog.get_logger(__name__)
 
 LARGEST_UPLOAD = 256 << 20  # bytes
 MOST_ERRORS = 10_000  # unreadable lines kept of one file
-_AT_ONCE = 2
+MOST_AT_ONCE = 2  # files on their way in or being read
+KEPT_FREE = 128 << 20  # bytes that an upload leaves free beside the database
+_ABANDONED_AFTER = 24 * 3600  # seconds
 
 
 class TooManyImports(Exception):
     """Files are being read already. Wait until one is done, then upload again."""
 
 
-class Upload:
-    """A file on its way in, in a directory of its own. `size` is never more than LARGEST_UPLOAD."""
+class NoRoom(Exception):
+    """The file finds no room in the state directory; the message names it and what is missing."""
 
-    def __init__(self, name: str):
+
+class Upload:
+    """A file on its way in, in a directory of its own. `size` is never more than LARGEST_UPLOAD.
+
+    Raises NoRoom where the state directory cannot hold `announced` bytes more.
+    """
+
+    def __init__(self, name: str, state_dir: Path, announced: int):
         self.name = name
         self.size = 0
-        self._directory = TemporaryDirectory(prefix="spartoo-sync-")
+        self._directory = _make_room(state_dir / "uploads", announced)
         self.path = Path(self._directory.name) / f"catalogue{Path(name).suffix.lower()}"
         self._file = self.path.open("wb")
 
@@ -46,7 +58,10 @@ class Upload:
         """Keep a piece; False, and nothing kept of it, when the file becomes too large."""
         if self.size + len(chunk) > LARGEST_UPLOAD:
             return False
-        self.size += self._file.write(chunk)
+        try:
+            self.size += self._file.write(chunk)
+        except OSError as error:
+            raise NoRoom(f"{self.path.parent.parent}: {error.strerror}") from error
         return True
 
     def complete(self) -> None:
@@ -59,26 +74,51 @@ class Upload:
         self._directory.cleanup()
 
 
+def _make_room(directory: Path, announced: int) -> TemporaryDirectory[str]:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _remove_abandoned(directory)
+        free = shutil.disk_usage(directory).free
+        if free < announced + KEPT_FREE:
+            missing = (announced + KEPT_FREE - free) >> 20
+            raise NoRoom(f"{directory}: {missing + 1} MiB more must be free")
+        return TemporaryDirectory(prefix="spartoo-sync-", dir=directory)
+    except OSError as error:
+        raise NoRoom(f"{directory}: {error.strerror}") from error
+
+
+def _remove_abandoned(directory: Path) -> None:
+    """Remove what a killed process left; no import takes so long."""
+    for left in directory.glob("spartoo-sync-*"):
+        if left.stat().st_mtime < time.time() - _ABANDONED_AFTER:
+            shutil.rmtree(left, ignore_errors=True)
+
+
 class Imports:
     """The imports of this process."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
-        self._beginning = 0
+        self._coming = 0
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place for a file that comes in. Raises TooManyImports before anything is read."""
+        if len(self._running) + self._coming >= MOST_AT_ONCE:
+            raise TooManyImports
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
 
     async def begin(
         self, database: Database, catalog: CatalogId, upload: Upload, asked_by: str
     ) -> UUID:
-        """Read the file from now on; it is removed at the end. Raises TooManyImports."""
-        if len(self._running) + self._beginning >= _AT_ONCE:
-            raise TooManyImports
+        """Read the file, which came within `place`, from now on; it is removed at the end."""
         import_id = uuid4()
-        self._beginning += 1
-        try:
-            async with database.transaction() as tx:
-                await imports.begin(tx, import_id, catalog, upload.name, upload.size, asked_by)
-        finally:
-            self._beginning -= 1
+        async with database.transaction() as tx:
+            await imports.begin(tx, import_id, catalog, upload.name, upload.size, asked_by)
         work = _read(database, import_id, catalog, upload)
         task = asyncio.create_task(work, name=f"import {import_id}")
         self._running.add(task)

@@ -26,6 +26,9 @@ from adapters.catalog.lines import (
 from adapters.catalog.product import product_update
 from statemachine.model import ProductUpdate
 
+_LONGEST_TAG = 4 * MAX_LINE  # bytes without an end of a tag
+_MOST_NAMESPACES = 64  # of the root; each unreadable product would be shown with all of them
+
 
 def read_xml(file: CountingFile) -> Iterator[ProductUpdate | LineError]:
     """Each product, or why it cannot be read; raises UnreadableCatalog for a foreign document.
@@ -33,7 +36,7 @@ def read_xml(file: CountingFile) -> Iterator[ProductUpdate | LineError]:
     XML that breaks off or breaks the syntax ends the stream with a LineError.
     """
     events = etree.iterparse(
-        file,
+        _BoundedTags(file),
         events=("start", "end"),
         load_dtd=False,
         no_network=True,
@@ -48,12 +51,37 @@ def read_xml(file: CountingFile) -> Iterator[ProductUpdate | LineError]:
             started = True
             if element is not None:
                 yield _product(element, oversized=oversized)
+    except _TagTooLong as error:
+        if not started:
+            raise UnreadableCatalog(str(error)) from None
+        yield LineError(0, f"nothing behind it was read: {error}", "")
     except etree.XMLSyntaxError as error:
         last = events.error_log.last_error  # says more where an entity is unknown
         line, why = (last.line, last.message.strip()) if last else (error.lineno or 0, error.msg)
         if not started:
             raise UnreadableCatalog(f"not XML: line {line}: {why}") from None
         yield LineError(line, f"broken XML, nothing behind it was read: {why}", "")
+
+
+class _TagTooLong(Exception):
+    """The parser would hold all of it in memory, several times."""
+
+
+class _BoundedTags:
+    """The file, for the parser; raises _TagTooLong where no tag ends for too long."""
+
+    def __init__(self, file: CountingFile):
+        self._file = file
+        self._unended = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Read, as a file does."""
+        data = self._file.read(size)
+        end = data.rfind(b">")
+        self._unended = len(data) - end - 1 if end >= 0 else self._unended + len(data)
+        if self._unended > _LONGEST_TAG:
+            raise _TagTooLong(f"holds a tag or text longer than {_LONGEST_TAG >> 20} MiB")
+        return data
 
 
 def _children_of_root(
@@ -81,6 +109,8 @@ def _children_of_root(
 def _check_root(root: Any) -> None:
     if root.getroottree().docinfo.doctype:
         raise UnreadableCatalog("has a document type (DTD); leave it out")
+    if len(root.nsmap) > _MOST_NAMESPACES:
+        raise UnreadableCatalog(f"declares over {_MOST_NAMESPACES} namespaces; leave them out")
     if _name(root) != "catalog":
         raise UnreadableCatalog(f"holds <{_name(root)}>; expected <catalog> with <product> in it")
 

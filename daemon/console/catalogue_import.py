@@ -13,7 +13,7 @@ from daemon.console.addresses import named, place
 from daemon.console.catalogue import catalog_named
 from daemon.console.guard import HEADERS
 from daemon.console.visit import BY, Complaint, Pages, Visit, next_part
-from daemon.uploads import LARGEST_UPLOAD, MOST_ERRORS, Imports, TooManyImports, Upload
+from daemon.uploads import LARGEST_UPLOAD, MOST_ERRORS, Imports, NoRoom, TooManyImports, Upload
 from statemachine.model import CatalogId
 
 PAGES = Pages()
@@ -77,24 +77,34 @@ def _too_large() -> Complaint:
 
 
 async def _import(visit: Visit, catalog: CatalogId, part: BodyPartReader) -> web.Response:
-    taken = Upload(_name(part.filename or ""))
+    imports = visit.request.app[IMPORTS]
+    try:
+        with imports.place():
+            import_id = await _take_in(visit, imports, catalog, part)
+    except TooManyImports as error:
+        raise Complaint(503, f"{TooManyImports.__doc__}") from error
+    except NoRoom as error:
+        raise Complaint(507, f"Nothing was changed: no room for the file in {error}.") from error
+    target = place("/catalogue/imports", str(import_id))
+    if visit.by_htmx:
+        return web.Response(status=204, headers={"HX-Redirect": target})
+    return visit.go(target)
+
+
+async def _take_in(
+    visit: Visit, imports: Imports, catalog: CatalogId, part: BodyPartReader
+) -> UUID:
+    announced = visit.request.content_length or LARGEST_UPLOAD
+    taken = Upload(_name(part.filename or ""), visit.parts.settings.state_dir, announced)
     try:
         while chunk := await part.read_chunk(64 * 1024):
             if not taken.write(chunk):
                 raise _too_large()
         taken.complete()
-        imports = visit.request.app[IMPORTS]
-        import_id = await imports.begin(visit.parts.database, catalog, taken, BY)
-    except TooManyImports as error:
-        taken.remove()
-        raise Complaint(503, f"{TooManyImports.__doc__}") from error
+        return await imports.begin(visit.parts.database, catalog, taken, BY)
     except BaseException:
         taken.remove()
         raise
-    target = place("/catalogue/imports", str(import_id))
-    if visit.by_htmx:
-        return web.Response(status=204, headers={"HX-Redirect": target})
-    return visit.go(target)
 
 
 def _name(filename: str) -> str:

@@ -4,6 +4,7 @@ The first byte of an input names what is read, the second where the stream is cu
 answer. Promised: TransportFault for an answer, UnreadableOrder for one element.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import astuple
@@ -21,6 +22,7 @@ from statemachine.model import MarketplaceOrder
 from tests.fuzz.target import Target, check_text
 from tests.unit import spartoo_exports as exports
 
+_MOST_SECONDS = 3  # of the thread's own time, read twice and under the fuzzer's instrumentation
 _LEVELS = [StockLevel("98", "98_38", 3), StockLevel("98", "98_39", 0), StockLevel("7", "7_1", 1)]
 
 Told = tuple[list[Any], str | None, Answer | None]  # items, the fault, the result code
@@ -29,7 +31,9 @@ Told = tuple[list[Any], str | None, Answer | None]  # items, the fault, the resu
 def try_input(data: bytes) -> None:
     """Read the input as the answer it says it is."""
     kind, cut, body = data[:1], data[1:2], data[2:]
+    began = time.thread_time()
     _KINDS[(kind[0] if kind else 0) % len(_KINDS)](body, cut[0] if cut else 0)
+    assert time.thread_time() - began < _MOST_SECONDS, "this input costs too much"
 
 
 def _orders(body: bytes, cut: int) -> None:

@@ -223,7 +223,6 @@ async def test_what_is_too_large_is_refused_and_leaves_no_file(
 ) -> None:
     monkeypatch.setattr(uploads, "LARGEST_UPLOAD", 300_000)
     monkeypatch.setattr("daemon.console.catalogue_import.LARGEST_UPLOAD", 300_000)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     lines = b"id\n" + b"".join(b"p%06d\n" % n for n in range(30_000))
     fits = await imported(merchant, "fits.csv", lines)
     assert "Every line was read: 30,000 products" in fits.said
@@ -236,7 +235,7 @@ async def test_what_is_too_large_is_refused_and_leaves_no_file(
         assert [found.file for found in await imports.recent(conn, 10)] == ["fits.csv"]
 
     async def removed() -> bool:
-        return not list(tmp_path.glob("spartoo-sync-*"))  # noqa: ASYNC240 - of a few files
+        return not list(tmp_path.glob("uploads/*"))  # noqa: ASYNC240 - of a few files
 
     await eventually(removed)
 
@@ -272,6 +271,17 @@ async def test_wrong_forms_are_refused(merchant: Merchant, db: Database) -> None
         assert (await merchant.get(f"/catalogue/imports/{path}")).status == 404
     assert (await merchant.get("/catalogue?catalog=a%20b")).status == 400
     assert (await merchant.get("/catalogue/products/default/none")).status == 404
+    assert await products(db) == {}
+
+
+async def test_a_file_that_finds_no_room_is_refused_before_it_is_read(
+    merchant: Merchant, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "KEPT_FREE", 1 << 60)
+    page = await merchant.upload(IMPORT, "shoes.csv", b"id\np1\n")
+    assert page.status == 507
+    assert "no room for the file" in page.said
+    assert "MiB more must be free" in page.said
     assert await products(db) == {}
 
 

@@ -425,3 +425,21 @@ def test_refused_values(field: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)) as refused:
         product_update({"id": "1"} | {field: value})
     assert len(str(refused.value)) < 300
+
+
+def test_xml_with_many_namespaces_is_refused(folder: Path) -> None:
+    declared = "".join(f' xmlns:a{n}="u{n}"' for n in range(5000))
+    with pytest.raises(UnreadableCatalog, match="over 64 namespaces"):
+        read(folder, "c.xml", f"<catalog{declared}>" + "<product/>" * 200 + "</catalog>")
+
+
+def test_xml_with_a_tag_too_long_to_hold_ends_there(folder: Path) -> None:
+    long_tag = f'<product a="{"x" * (5 << 20)}"/>'
+    good, error = read(
+        folder, "c.xml", f"<catalog><product><id>1</id></product>{long_tag}</catalog>"
+    )
+    assert isinstance(good, ProductUpdate)
+    assert isinstance(error, LineError)
+    assert "longer than 4 MiB" in error.message
+    with pytest.raises(UnreadableCatalog, match="longer than 4 MiB"):
+        read(folder, "c.xml", f'<catalog a="{"x" * (5 << 20)}"/>')
