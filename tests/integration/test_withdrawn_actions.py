@@ -54,7 +54,11 @@ class Marketplace:
         return (
             f"<order><orders_id>{ORDER_ID}</orders_id>"
             f"<orders_status_id>{self.status}</orders_status_id>"
-            "<date_purchased>2026-11-20 09:12:00</date_purchased><products><product>"
+            "<date_purchased>2026-11-20 09:12:00</date_purchased>"
+            "<delivery><delivery_lastname>Muster</delivery_lastname>"
+            "<delivery_street_address>1 rue A</delivery_street_address>"
+            "<delivery_city>Lyon</delivery_city><delivery_postcode>69000</delivery_postcode>"
+            "</delivery><products><product>"
             f"<products_reference>10001</products_reference><products_qty>{self.quantity}"
             "</products_qty><products_price_unit>64.99</products_price_unit>"
             "</product></products></order>"
