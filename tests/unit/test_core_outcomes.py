@@ -233,8 +233,7 @@ def test_a_stock_event_counts_what_the_step_moved_before() -> None:
 
 
 def test_an_old_problem_is_over_once_the_action_has_succeeded() -> None:
-    story = reach(S.SYNCED).seen(status=11)
-    assert story.order.problem is not None
-    story.does(ShipOrder("store", (Parcel("T-1", "DPD"),))).carried_out(ActionKind.SHIP)
-    assert story.order.state is S.SHIPPED
-    assert story.last.order.problem is None
+    story = reach(S.SYNCED).does(ShipOrder("store", (Parcel("T-1", "DPD"),))).seen(status=11)
+    assert E.ORDER_PROBLEM in story.told
+    story.carried_out(ActionKind.SHIP)
+    assert (story.order.state, story.order.problem) == (S.SHIPPED, None)
