@@ -21,6 +21,7 @@ from statemachine.connection import ConnectionSettings
 from statemachine.model import ConnectionId
 
 _LONGEST_KEY = 255
+_WHERE = ("marketplace", "site", "base_url")  # decide where the API key is sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +147,10 @@ async def changed(
 ) -> Connection:
     """Change a connection within a transaction; a new key ends a suspension by the marketplace.
 
-    Raises StaleVersion, Refused.
+    Raises StaleVersion, Refused, and WrongSettings where the stored key would go elsewhere.
     """
+    if api_key is None and known.has_key:
+        _stays_at_its_address(known.settings, settings)
     kept = settings.model_copy(update={"active": known.settings.active})
     connection = await store.update(
         tx, parts.cipher, kept, expected_version=expected_version, api_key=api_key
@@ -155,6 +158,17 @@ async def changed(
     if api_key is not None and known.suspended_reason != store.BY_COMMAND:
         await store.resume(tx, known.id, store.BY_COMMAND, "new API key", now)
     return await _switched(tx, parts, connection, now, active=settings.active)
+
+
+def _stays_at_its_address(before: ConnectionSettings, after: ConnectionSettings) -> None:
+    """A stored API key is never sent to another address than the one it was given for."""
+    moved = [name for name in _WHERE if getattr(before, name) != getattr(after, name)]
+    if moved:
+        why = (
+            f"must be given again with another {moved[0]}: the stored one was given for the address"
+            " of before; nothing was changed"
+        )
+        raise WrongSettings([WrongSetting("api_key", why, f"api_key: {why}")])
 
 
 async def _switched(

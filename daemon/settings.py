@@ -246,7 +246,13 @@ def _take(reading: _Reading, layer: Iterable[tuple[str, Given]]) -> None:
 def _validated(
     reading: _Reading, connections: list[DeclaredConnection], environ: Mapping[str, str]
 ) -> Settings | None:
-    values: dict[str, Any] = {"state_dir": _default_state_dir(environ), "connections": connections}
+    values: dict[str, Any] = {"connections": connections, "state_dir": Path()}
+    if "state_dir" not in reading.found:
+        try:
+            values["state_dir"] = _default_state_dir(environ)
+        except RuntimeError:  # no HOME, and nobody of this number in the list of users
+            reading.faults.append(f"state_dir: there is no home directory; set {PREFIX}STATE_DIR")
+            return None
     for key, given in reading.found.items():
         table, _, inner = key.rpartition(".")
         try:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import aiohttp
@@ -102,7 +103,13 @@ async def open_parts(
         cipher = ensure_secret_key(settings)
         clock = await Clock.of(database)
         connector = aiohttp.TCPConnector(limit=512, limit_per_host=128)
-        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),  # one merchant's must not go to another
+                headers={"User-Agent": f"spartoo-sync/{version('spartoo-order-sync')}"},
+            )
+        )
         yield Parts(
             settings=settings,
             database=database,

@@ -69,6 +69,8 @@ def _web_address(value: str) -> str:
     scheme, _, rest = value.partition("://")
     if scheme not in {"http", "https"} or not rest or " " in value:
         raise ValueError("must be an address like https://sws.spartoo.com/mp")
+    if "@" in rest.partition("/")[0]:
+        raise ValueError("must bear no user name or password")
     return value
 
 

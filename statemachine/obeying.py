@@ -27,6 +27,7 @@ from statemachine.model import (
     Shipment,
     ShippedItem,
 )
+from statemachine.names import canonical_name
 from statemachine.order import TRIGGER_OF, Trigger, target
 from statemachine.shipping import is_complete, left_to_ship, with_parcels
 
@@ -195,7 +196,7 @@ def _renamed(shipments: Iterable[Shipment]) -> str | None:
     notes = {
         f"{s.store_shipping_service!r} is kept as the service {s.shipping_service!r}"
         for s in shipments
-        if s.store_shipping_service and s.store_shipping_service != s.shipping_service
+        if canonical_name(s.store_shipping_service) not in ("", canonical_name(s.shipping_service))
     }
     return "; ".join(sorted(notes)) or None
 

@@ -116,6 +116,27 @@ async def test_orders_are_accepted_refused_and_shipped_by_keyboard_as_they_come(
     assert (shipped.status, shipped.tracking_number) == (Status.SHIPPED, "8R00123")
 
 
+async def test_a_rows_box_is_ticked_by_mouse_finger_and_space(
+    system: System, person: Person
+) -> None:
+    url = await started(system)
+    orders = system.place("manual", 3, kind="fine")
+    page = person.page
+    await page.goto(f"{url}/orders")
+    boxes = [row_of(page, order).get_by_role("checkbox") for order in orders]
+    for box in boxes:
+        await expect(box).to_be_visible()
+    await boxes[0].click()
+    await boxes[1].tap()
+    await boxes[2].focus()
+    await page.keyboard.press("Space")
+    for box in boxes:
+        await expect(box).to_be_checked()
+    await expect(page.locator("#chosen")).to_have_text("3 selected")
+    await boxes[0].click()
+    await expect(page.locator("#chosen")).to_have_text("2 selected")
+
+
 async def test_every_tab_is_read_and_markup_is_text(offline: System, person: Person) -> None:
     line = replace(catalog_line(VARIANT, 2), name=MARKUP)
     (order,) = offline.place("manual", lines=[line])

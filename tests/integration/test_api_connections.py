@@ -166,7 +166,11 @@ async def test_a_key_is_tried(api: Api, simulator: Simulator) -> None:
     assert (await api.post("/connections/shoes-fr/test")).json["result"] == "throttled"
     await api.ask("PATCH", "/connections/shoes-fr", {"api_key": "F" * 16})
     assert (await api.post("/connections/shoes-fr/test")).json["result"] == "bad_key"
-    await api.ask("PATCH", "/connections/shoes-fr", {"base_url": "http://127.0.0.1:9/mp"})
+    elsewhere = {"base_url": "http://127.0.0.1:9/mp"}
+    refused = await api.ask("PATCH", "/connections/shoes-fr", elsewhere)
+    assert refused.status == 400
+    assert "api_key: must be given again with another base_url" in refused.json["detail"]
+    await api.ask("PATCH", "/connections/shoes-fr", elsewhere | {"api_key": "F" * 16})
     assert (await api.post("/connections/shoes-fr/test")).json["result"] == "not_reachable"
     assert (await api.post("/connections/nowhere/test")).refusal == (404, "unknown_connection")
 

@@ -113,9 +113,9 @@ def test_the_most_words_decide_and_a_written_list_goes_word_by_word_too() -> Non
 
 def test_the_orders_own_service_is_known_and_another_name_is_told() -> None:
     story = reach(S.SYNCED).seen(shipping_service="BRT 1", modified_at=NOW)
-    story.does(ship(Parcel("T-1", "brt 1")))
+    story.does(ship(Parcel("T-1", "brt 1 Express")))
     assert story.order.shipments[0].shipping_service == "BRT 1"
-    assert story.last.note == "'brt 1' is kept as the service 'BRT 1'"
+    assert story.last.note == "'brt 1 Express' is kept as the service 'BRT 1'"
 
 
 # --- one parcel ----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import yaml
 from cryptography.fernet import Fernet
 
 from daemon.settings import load_settings
+from daemon.uploads import KEPT_FREE, LARGEST_UPLOAD, MOST_AT_ONCE
 from tests.unit.test_deploy_docker import image_environment
 
 Manifest = dict[str, Any]
@@ -230,3 +231,14 @@ def test_prometheus_finds_the_service_and_has_our_alerts(tmp_path: Path) -> None
     subprocess.run([monitoring / "prometheusrule.sh", tmp_path / "new"], check=True, timeout=30)
     written = (monitoring / "prometheusrule.yaml").read_text()
     assert (tmp_path / "new").read_text() == written, "run prometheusrule.sh"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_state_volume_holds_the_largest_uploads(overlay: str) -> None:
+    (volume,) = (v for v in pod(overlay)["volumes"] if v["name"] == "state")
+    size = volume["emptyDir"]["sizeLimit"]
+    assert size.endswith("Mi")
+    assert int(size[:-2]) << 20 > MOST_AT_ONCE * LARGEST_UPLOAD + KEPT_FREE
+    (container,) = pod(overlay)["containers"]
+    (mount,) = (m for m in container["volumeMounts"] if m["name"] == "state")
+    assert mount["mountPath"] == image_environment()["SPARTOO_SYNC_STATE_DIR"]

@@ -416,6 +416,19 @@ def test_a_home_that_nobody_has_is_named(tmp_path: Path) -> None:
     assert key_file.startswith("connections[a].api_key_file = '~nobody-here/key': ~ names no home")
 
 
+def test_nobodys_home_is_named_unless_the_state_directory_is_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nobody(_: str) -> str:
+        return "~"  # as for a user of no name, without HOME
+
+    monkeypatch.setattr("os.path.expanduser", nobody)
+    with pytest.raises(SettingsError, match="state_dir: there is no home directory"):
+        load_settings(None, {})
+    set_by_name = {"SPARTOO_SYNC_STATE_DIR": str(tmp_path)}
+    assert load_settings(None, set_by_name).state_dir == tmp_path
+
+
 def test_a_key_with_a_line_break_is_one_line_all_the_same(tmp_path: Path) -> None:
     (line,) = faults(write(tmp_path, '"a\\nb" = 1\n'))
     assert line.startswith("a\\nb: unknown setting")

@@ -89,7 +89,9 @@
       event.target.closest("dialog").close();
     }
     const row = event.target.closest("#rows tr");
-    if (row) { cursor = row.dataset.key; show(); }
+    if (!row) return;
+    cursor = row.dataset.key;
+    if (event.target.name !== "order") show(); // a box tells by its change, which comes after the click
   });
 
   /* The same page again, its list put in the place of the one shown. */
