@@ -5,6 +5,7 @@ a failed step leaves the schema as it was. Which revisions there are the names o
 Alembic, a third of what a start imports, is needed only where steps are missing.
 """
 
+import asyncio
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,44 +17,65 @@ from adapters.postgres.connecting import connect
 from adapters.postgres.errors import SchemaNewer, SchemaOutdated, translated
 
 if TYPE_CHECKING:
-    from adapters.postgres.database import Tx
+    from adapters.postgres.database import Conn, Tx
 
 log = structlog.get_logger(__name__)
 
 _LOCK = 0x5BA2_7005  # any number, the same for every daemon of this database
+_GIVE_WAY_MS = 2000  # waiting for a table longer would hold up whoever comes after
 
 
 async def upgrade(dsn: str) -> str:
     """Bring the schema to this program's revision, which is returned.
 
-    Raises SchemaNewer, and SchemaOutdated where this role may not change the schema.
+    Each migration is a transaction of its own, and none waits long for a lock that others would
+    queue behind: it gives way and tries again. Raises SchemaNewer, and SchemaOutdated where this
+    role may not change the schema.
     """
+    wanted = revisions()[-1]
     with translated():
         connection = await connect(dsn, server_settings={"application_name": "spartoo-sync"})
         try:
-            async with connection.transaction():
-                return await _upgrade(connection)
+            first = present = await _revision(connection)
+            while present != wanted:
+                _refuse_newer(present)
+                present = await _migrate_one(connection)
         finally:
             await connection.close()
+    if first != wanted:
+        log.info("schema upgraded", before=first, after=wanted)
+    return wanted
 
 
-async def _upgrade(tx: "Tx") -> str:
-    await tx.execute("select pg_advisory_xact_lock($1)", _LOCK)
-    present, wanted = await _revision(tx), revisions()[-1]
-    if present == wanted:
-        return wanted
+async def _migrate_one(connection: "Conn") -> str:
+    """Apply the next migration, unless another process was first; the revision there is then."""
+    while True:
+        try:
+            async with connection.transaction():
+                await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
+                await connection.execute(f"set local lock_timeout = {_GIVE_WAY_MS}")
+                return await _apply_next(connection)
+        except asyncpg.LockNotAvailableError:
+            log.info("the schema's upgrade gives way to what holds a table; it is tried again")
+            await asyncio.sleep(_GIVE_WAY_MS / 1000)
+
+
+async def _apply_next(tx: "Tx") -> str:
+    present, known = await _revision(tx), revisions()
     _refuse_newer(present)
+    if present == known[-1]:
+        return known[-1]
+    following = known[0] if present is None else known[known.index(present) + 1]
     from adapters.postgres.migration_sql import missing_steps  # noqa: PLC0415 - slow to import
 
     try:
-        await tx.execute(missing_steps(present, wanted))
+        await tx.execute(missing_steps(present, following))
     except asyncpg.InsufficientPrivilegeError as error:
         raise SchemaOutdated(
-            f"{_outdated(present, wanted)}, and this role may not change it ({error});"
+            f"{_outdated(present, known[-1])}, and this role may not change it ({error});"
             " run `spartoo-sync db upgrade` with the URL of the schema's owner"
         ) from error
-    log.info("schema upgraded", before=present, after=wanted)
-    return wanted
+    return following
 
 
 async def check(tx: "Tx") -> None:

@@ -1,6 +1,3 @@
--- Units of an order that will never leave, once it is closed with what has left.
-alter table orders add column not_shipped json not null default '[]';
-
 -- The shipping services that a connection's orders have named.
 create table shipping_services (
     connection text collate "C" not null,
@@ -8,14 +5,24 @@ create table shipping_services (
     primary key (connection, name)
 );
 insert into shipping_services (connection, name)
-select distinct connection, facts ->> 'shipping_service' from orders
-where facts ->> 'shipping_service' <> '';
+select distinct c.id, o.name from connections as c
+cross join lateral (
+    select facts ->> 'shipping_service' as name from orders
+    where connection = c.id
+    order by purchased_at desc
+    limit 500 -- the newest tell enough
+) as o
+where o.name <> '';
 
 -- A list of shipping services that is the former default was written by nobody.
 update connections set settings = (settings::jsonb - 'shipping_services')::json
 where settings -> 'shipping_services' is not null and (settings -> 'shipping_services')::jsonb
     = '["Colissimo", "Chronopost", "Mondial Relay", "DPD", "UPS", "GLS", "DHL", "FedEx", "TNT",
         "Royal Mail"]';
+
+-- From here on each statement is brief: new columns with a default, and views.
+-- Units of an order that will never leave, once it is closed with what has left.
+alter table orders add column not_shipped json not null default '[]';
 
 -- An acceptance that is no longer wanted while its call is on its way: it is never sent again.
 alter table actions add column withdrawn boolean not null default false;
