@@ -39,6 +39,7 @@ class Metrics:
         )
 
     def _flow(self) -> None:
+        self.auth_failures = self._counter("auth_failures", "Wrong tokens", "part")
         self.order_transitions = self._counter(
             "order_transitions", "Moves of orders", "connection", "from", "to"
         )

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -53,6 +53,7 @@ __all__ = [
 
 _CONFIG = PREFIX + "CONFIG"
 _SECRET = frozenset({"database_url", "amqp_url", "http_token", "secret_key"})
+_SHORTEST_TOKEN = 16  # characters, where others than this machine reach it
 _PATHS = frozenset({"state_dir", "http_tls_cert", "http_tls_key"})
 _FERNET_KEYS = "must be 32 bytes in URL-safe base64 (a Fernet key), or several between commas"
 
@@ -90,6 +91,14 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
+def _networks(value: Any) -> Any:
+    given = value.split(",") if isinstance(value, str) else value
+    try:
+        return tuple(ip_network(str(each).strip()) for each in given)
+    except (TypeError, ValueError):
+        raise ValueError("must be networks like 10.0.0.0/8, with commas between") from None
+
+
 def _days(value: Any) -> Any:
     return 0 if isinstance(value, str) and value.strip().lower() == "none" else value
 
@@ -120,6 +129,9 @@ class Settings(BaseModel):
     http_token: Annotated[SecretStr, Field(min_length=1)] | None = Field(
         None, description="Bearer token and console password"
     )
+    http_trusted_proxies: Annotated[
+        tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)
+    ] = Field((), description="Networks whose X-Forwarded-For and -Proto are believed")
     http_tls_cert: Path | None = Field(
         None, description="PEM file with the certificate and its chain (none: plain HTTP)"
     )
@@ -146,6 +158,16 @@ class Settings(BaseModel):
         if self.http_token is None and not is_loopback(self.http_host):
             raise ValueError(
                 f"not a loopback address: set {PREFIX}HTTP_TOKEN too, or listen on 127.0.0.1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _token_is_long_enough(self) -> Self:
+        token = self.http_token.get_secret_value() if self.http_token else None
+        if token and len(token) < _SHORTEST_TOKEN and not is_loopback(self.http_host):
+            raise ValueError(
+                f"not a loopback address: {PREFIX}HTTP_TOKEN must have {_SHORTEST_TOKEN} characters"
+                " or more, as `openssl rand -base64 24` makes"
             )
         return self
 

@@ -1,33 +1,34 @@
 """Who may ask: whoever has the token; without one this machine's programs, never a web page."""
 
-import hmac
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from pydantic import SecretStr
 
 from daemon.api.problems import Handler, problem
-from daemon.readiness import READINESS
 from daemon.settings import is_loopback
+from daemon.token_guard import TOKEN_GUARD, TokenGuard
 
 _READS = {"GET", "HEAD"}
+_NO_BEARER = "\0"  # another scheme: no token at all
 _CHALLENGE = 'Bearer realm="spartoo-sync"'
 
 
 @web.middleware
 async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let those pass who may; tell the others why not."""
-    token = request.config_dict[READINESS].settings.http_token
-    refusal = _of_a_page(request) if token is None else _without_token(request, token)
+    guard = request.config_dict[TOKEN_GUARD]
+    refusal = _of_a_page(request) if guard.token is None else _without_token(request, guard)
     return await handler(request) if refusal is None else refusal
 
 
-def _without_token(request: web.Request, token: SecretStr) -> web.Response | None:
+def _without_token(request: web.Request, guard: TokenGuard) -> web.Response | None:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    expected = token.get_secret_value().encode()
-    fits = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), expected)
-    if scheme.lower() == "bearer" and fits:
+    given = given.strip() if scheme.lower() == "bearer" or not given else _NO_BEARER
+    if given and guard.fits(request, given, "api"):
         return None
+    if given and (wait := guard.wait(request)) > 0:
+        detail = f"too many wrong tokens; wait {wait:.0f} seconds"
+        return problem(429, "too_many_tries", detail, headers={"Retry-After": f"{wait:.0f}"})
     challenge = _CHALLENGE + (', error="invalid_token"' if given else "")
     headers = {"WWW-Authenticate": challenge}
     said = "this token is not the right one" if given else "a token is needed"

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -18,7 +18,6 @@ from adapters.postgres.errors import PostgresError
 from adapters.postgres.paging import BadCursor
 from daemon.api.access import host_name
 from daemon.console import session as sessions
-from daemon.console.login_limit import LoginLimit
 from daemon.console.rendering import Renderer
 from daemon.console.session import Session
 from daemon.console.visit import Complaint, Route, Visit, next_part
@@ -51,7 +50,6 @@ class Console:
     """What the console keeps for the life of the process."""
 
     renderer: Renderer
-    logins: LoginLimit = field(default_factory=LoginLimit)
     streams: int = 0  # open now
 
 

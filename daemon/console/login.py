@@ -1,15 +1,12 @@
 """Logging in with the daemon's token, and out."""
 
-import hmac
-
 from aiohttp import web
 
 from adapters.postgres import console_sessions
 from daemon.console import session as sessions
-from daemon.console.guard import CONSOLE
 from daemon.console.session import Session
 from daemon.console.visit import Pages, Visit
-from daemon.readiness import READINESS
+from daemon.token_guard import TOKEN_GUARD
 
 PAGES = Pages()
 
@@ -25,26 +22,24 @@ async def show(visit: Visit) -> web.Response:
 @PAGES.post("/login", public=True)
 async def log_in(visit: Visit) -> web.Response:
     """Check the password; a wrong one costs time."""
-    token = visit.request.app[READINESS].settings.http_token
-    if token is None:
+    guard = visit.request.app[TOKEN_GUARD]
+    if guard.token is None:
         return visit.go("/")
-    limit = visit.request.app[CONSOLE].logins
-    address = visit.request.remote or ""
-    wait = limit.wait(address)
+    if not guard.fits(visit.request, str(visit.form.get("password", "")), "console"):
+        return await _refused(visit, guard.wait(visit.request))
+    response = visit.go(own_path(visit.text("next")))
+    sessions.give(visit.request, response, visit.parts.cipher, Session.begin(guard.token))
+    return response
+
+
+async def _refused(visit: Visit, wait: float) -> web.Response:
     if wait > 0:
         error = f"Too many wrong passwords: wait {wait:.0f} seconds, then try again."
         response = await _form(visit, error, status=429)
         response.headers["Retry-After"] = f"{wait:.0f}"
         return response
-    given = str(visit.form.get("password", ""))
-    if not hmac.compare_digest(given.encode(), token.get_secret_value().encode()):
-        limit.failed(address)
-        error = "This is not the password: it is the daemon's SPARTOO_SYNC_HTTP_TOKEN."
-        return await _form(visit, error, status=401)
-    limit.succeeded(address)
-    response = visit.go(own_path(visit.text("next")))
-    sessions.give(visit.request, response, visit.parts.cipher, Session.begin(token))
-    return response
+    error = "This is not the password: it is the daemon's SPARTOO_SYNC_HTTP_TOKEN."
+    return await _form(visit, error, status=401)
 
 
 @PAGES.post("/logout")

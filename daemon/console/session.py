@@ -16,6 +16,7 @@ from cryptography.fernet import MultiFernet
 from pydantic import SecretStr
 
 from daemon.console.seal import Seal
+from daemon.token_guard import TOKEN_GUARD
 
 COOKIE = "spartoo_sync_session"
 FLASH = "spartoo_sync_told"
@@ -91,7 +92,7 @@ def told_before(request: web.Request, cipher: MultiFernet) -> Any:
 
 def is_https(request: web.Request) -> bool:
     """True when the browser speaks TLS, to us or to the proxy before us."""
-    return request.secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+    return request.config_dict[TOKEN_GUARD].is_over_tls(request)
 
 
 def _set(

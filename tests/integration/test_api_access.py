@@ -169,3 +169,13 @@ async def test_addresses_with_customers_are_not_logged(
 async def test_the_document_is_served(api: Api) -> None:
     document = (await api.get("/openapi.json")).json
     assert document["servers"] == [{"url": PREFIX}]
+
+
+async def test_guessing_is_slow_and_locks_nobody_out(guarded: Api) -> None:
+    wrong = {"Authorization": "Bearer guess"}
+    found = {(await guarded.ask("GET", "/orders", headers=wrong)).status for _ in range(9)}
+    assert found == {401, 429}
+    right = {"Authorization": f"Bearer {TOKEN}"}
+    assert (await guarded.ask("GET", "/orders", headers=right)).status == 200
+    async with guarded.session.get(guarded.url + "/metrics") as response:
+        assert 'spartoo_sync_auth_failures_total{part="api"} 9.0' in await response.text()

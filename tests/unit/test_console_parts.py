@@ -8,17 +8,17 @@ from pydantic import SecretStr
 
 from adapters.rabbitmq.schemas import definitions
 from daemon.console.login import own_path
-from daemon.console.login_limit import (
+from daemon.console.order_diagram import BOX_HEIGHT, BOX_WIDTH, diagram
+from daemon.console.rendering import age
+from daemon.console.seal import Seal
+from daemon.console.session import Session
+from daemon.login_limit import (
     ADDRESSES,
     FAILURES_IN_WINDOW,
     FREE_TRIES,
     LONGEST_WAIT,
     LoginLimit,
 )
-from daemon.console.order_diagram import BOX_HEIGHT, BOX_WIDTH, diagram
-from daemon.console.rendering import age
-from daemon.console.seal import Seal
-from daemon.console.session import Session
 from daemon.reasons import in_words
 from statemachine.changes import Transition
 from statemachine.model import OrderState

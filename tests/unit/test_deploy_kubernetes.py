@@ -26,7 +26,7 @@ SECRETS = {
     "database_url": "postgresql://spartoo@db.internal/spartoo",
     "amqp_url": "amqps://spartoo@broker.internal/koongo",
     "secret_key": Fernet.generate_key().decode(),
-    "http_token": "token",
+    "http_token": "a token of 16 or more",
 }
 
 

@@ -261,7 +261,17 @@ def test_open_to_the_network_only_with_a_token(host: str) -> None:
         f"SPARTOO_SYNC_HTTP_HOST = '{host}': not a loopback address: "
         "set SPARTOO_SYNC_HTTP_TOKEN too, or listen on 127.0.0.1"
     )
-    assert load(HTTP_HOST=host, HTTP_TOKEN="t").http_host == host
+    (line,) = faults(HTTP_HOST=host, HTTP_TOKEN="x" * 15)
+    assert line.endswith("must have 16 characters or more, as `openssl rand -base64 24` makes")
+    assert load(HTTP_HOST=host, HTTP_TOKEN="x" * 16).http_host == host
+    assert load(HTTP_HOST="127.0.0.1", HTTP_TOKEN="x").http_token is not None
+
+
+def test_trusted_proxies_are_networks() -> None:
+    given = load(HTTP_TRUSTED_PROXIES="10.0.0.0/8, fd00::/8").http_trusted_proxies
+    assert [str(network) for network in given] == ["10.0.0.0/8", "fd00::/8"]
+    (line,) = faults(HTTP_TRUSTED_PROXIES="10.0.0.0/8, proxy")
+    assert line.startswith("SPARTOO_SYNC_HTTP_TRUSTED_PROXIES")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
