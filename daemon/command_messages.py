@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
+from unicodedata import normalize
 
 import orjson
 from pydantic import (
@@ -88,7 +89,9 @@ OWN_NAMES = (AUTOMATIC, MARKETPLACE)
 
 def _not_ours(value: str) -> str:
     """History must tell what a person asked for from what the daemon did by itself."""
-    if value.lower() in OWN_NAMES:
+    if not value.isprintable():
+        raise ValueError("must be one line without control characters")
+    if normalize("NFKC", value).strip().lower() in OWN_NAMES:
         raise ValueError(f"must name who asks; {' and '.join(OWN_NAMES)} are the daemon's own")
     return value
 

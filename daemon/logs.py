@@ -68,6 +68,9 @@ def _clean_field(name: str, value: Any) -> Any:
     return HIDDEN if value is not None and _names_a_secret(name) else _clean(value)
 
 
+_LINES = "\n\t"  # of tracebacks
+
+
 @lru_cache(1024)
 def _names_a_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
@@ -96,12 +99,30 @@ def _to_json(event: EventDict, **options: Any) -> str:
         return json.dumps(event, **options)
 
 
-def _renderer(log_format: str, stream: TextIO) -> Processor:
+def _renderers(log_format: str, stream: TextIO) -> list[Processor]:
     if log_format == "json":
-        return structlog.processors.JSONRenderer(serializer=_to_json)
-    return structlog.dev.ConsoleRenderer(
+        return [structlog.processors.JSONRenderer(serializer=_to_json)]
+    console = structlog.dev.ConsoleRenderer(
         colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
+    return [_printable, console]
+
+
+def _printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A terminal gets no control characters, whoever sent them: they are shown as escapes."""
+    return {name: _shown(value) for name, value in event.items()}
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case str():
+            return "".join(c if c.isprintable() or c in _LINES else ascii(c)[1:-1] for c in value)
+        case dict():
+            return {_shown(key): _shown(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_shown(each) for each in value]
+        case _:
+            return value
 
 
 def _no_unreadable_request(record: logging.LogRecord) -> bool:
@@ -121,12 +142,12 @@ def configure_logging(
     """
     stream = stream or sys.stderr
     level = logging.getLevelNamesMapping()[log_level.upper()]
-    renderer = _renderer(log_format or ("console" if stream.isatty() else "json"), stream)
+    renderers = _renderers(log_format or ("console" if stream.isatty() else "json"), stream)
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_shared(),
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     logging.root.handlers = [handler]

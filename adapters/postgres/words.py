@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from statemachine.model import ConnectionId, Order
 
 PREFIX_LENGTH = 3  # shorter beginnings would match a large part of all orders
+_NOTHING = "@"  # a word that no order has
 _LONGEST = 100  # characters of a word that are compared
 _MOST = 1000  # words of one order
 _WORD = re.compile(r"\w+")
@@ -65,6 +66,8 @@ def _email(folded: str) -> str:
 def query(text: str, connection: ConnectionId | None) -> str:
     """A tsquery: all the words, the last begun, or the whole; of one connection, or of any."""
     whole = fold(text)[:_LONGEST]
+    if not whole:
+        return _quoted(_NOTHING)
     begun = _quoted(_email(whole)) + ":*" if "@" in whole else _begun(_split(whole))
     exact = "" if begun == f"{_quoted(whole)}:*" else _quoted(whole)
     either = " | ".join(filter(None, (exact, begun)))

@@ -98,7 +98,7 @@ class WebServices:
     ):
         self._session = session
         self._site = settings.site
-        self._base_url = (settings.base_url or base_url(settings.site)).rstrip("/")
+        self.base_url = (settings.base_url or base_url(settings.site)).rstrip("/")
         self._api_key = api_key
         self._on_call = on_call
         self._permit = permit
@@ -157,7 +157,7 @@ class WebServices:
         """The answer to a POST; aiohttp's errors, in the body too, become TransportFault."""
         with _as_transport_fault(call):
             async with self._session.post(
-                f"{self._base_url}/{call.service}.php",
+                f"{self.base_url}/{call.service}.php",
                 data=_form({"partenaire": self._api_key, **fields}),
                 allow_redirects=False,
                 timeout=limits,

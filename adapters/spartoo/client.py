@@ -43,6 +43,7 @@ from adapters.spartoo.sites import find_site
 from adapters.spartoo.slip import (
     LARGEST_ANSWER_WITH_SLIP,
     LARGEST_SLIP,
+    belongs_to,
     check_slip,
     decode_slip,
     find_slip,
@@ -188,6 +189,8 @@ class SpartooMarketplace:
 
     async def _slip(self, call: Call, text: str) -> bytes:
         if is_link(text):
+            if not belongs_to(text, self._services.base_url):
+                raise TransportFault("a delivery slip that lies elsewhere than the web services do")
             return check_slip(await self._services.download(call, text, LARGEST_SLIP))
         return check_slip(await asyncio.to_thread(decode_slip, text))
 

@@ -5,6 +5,7 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import Sequence
 from string import whitespace
+from urllib.parse import urlsplit
 
 from lxml import etree
 
@@ -45,6 +46,25 @@ def find_slip(root: etree._Element) -> str:
 def is_link(text: str) -> bool:
     """Assumed: a link is a whole address; all else is base64."""
     return _LINK.match(text) is not None
+
+
+def belongs_to(link: str, base_url: str) -> bool:
+    """True for a link to the web services' own host or its domain, as private as they are."""
+    try:
+        there, here = urlsplit(link), urlsplit(base_url)
+        own_port = there.port in {here.port, None}
+    except ValueError:
+        return False
+    host, own = there.hostname or "", here.hostname or ""
+    private = there.scheme.lower() == "https" or here.scheme == "http"
+    return private and "@" not in there.netloc and own_port and _is_of(host, own)
+
+
+def _is_of(host: str, own: str) -> bool:
+    """The host itself, or another one of its domain: www.spartoo.com beside sws.spartoo.com."""
+    domain = own.partition(".")[2]
+    named = "." in domain and not own.replace(".", "").isdecimal()
+    return host == own or (named and (host == domain or host.endswith(f".{domain}")))
 
 
 def decode_slip(text: str) -> bytes:

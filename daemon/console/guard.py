@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import structlog
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import BodyPartReader, ClientPayloadError, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDictProxy
 
@@ -55,6 +55,7 @@ class Console:
 
 CONSOLE = web.AppKey("console", Console)
 _VISIT = web.RequestKey("visit", Visit)  # once its session is known
+_BROKEN = (HttpProcessingError, ClientPayloadError, web.RequestPayloadError, RuntimeError)
 _LOGGED_OUT, _TOO_LARGE = 401, 413
 _HEADINGS = {
     200: "One moment",
@@ -199,9 +200,14 @@ async def _visit(
 async def _form(request: web.Request) -> MultiDictProxy[Any]:
     try:
         return await request.post()
-    except HttpProcessingError as error:
+    except (
+        HttpProcessingError,
+        ClientPayloadError,
+        web.RequestPayloadError,
+        RuntimeError,
+    ) as error:
         raise Complaint(400, "The form could not be read: it is cut or broken.") from error
-    except ValueError as error:
+    except (ValueError, LookupError) as error:
         raise Complaint(400, "The form could not be read: it is not text in UTF-8.") from error
 
 

@@ -45,7 +45,7 @@ class Session:
 
     def expects(self, csrf: str) -> bool:
         """True for the CSRF token of this session's own pages."""
-        return hmac.compare_digest(self.csrf.encode(), csrf.encode())
+        return hmac.compare_digest(self.csrf.encode(), csrf.encode(errors="surrogateescape"))
 
 
 def _name(token: SecretStr) -> str:

@@ -194,3 +194,13 @@ def test_values_that_libraries_quote_are_hidden() -> None:
     assert "ada@example.org" not in said
     assert said.startswith("1 validation error: email [type=string_type, input_value=***, input_t")
     assert said.endswith("Failing row contains ***\nnext line")
+
+
+def test_a_terminal_gets_no_control_characters() -> None:
+    stream = io.StringIO()
+    configure_logging("console", "info", stream)
+    told = {"by": "\x1b]0;owned\x07\x9b2J", "of": ["\u202e"]}
+    structlog.get_logger("daemon").info("command\x1b", **told)
+    written = stream.getvalue()
+    assert all(c.isprintable() or c == "\n" for c in written)
+    assert "\\x1b]0;owned" in written

@@ -92,3 +92,7 @@ def test_every_word_of_a_name_is_found_by_itself(first: str, last: str) -> None:
     assert all(found)
     assert all("\n" not in word for word in found)
     assert len(found) == len(set(found))
+
+
+def test_a_text_of_marks_alone_finds_nothing() -> None:
+    assert query("\u0301", None) == query("\u0301", ConnectionId("shoes-fr")) == "'@'"
