@@ -1,8 +1,7 @@
 """Takes commands off the queue: each is carried out once, answered or dead-lettered, then acked.
 
 Commands for one order keep the queue's order, also with those that switch its connection; commands
-for different orders run side by side. The queue has one active consumer, and the next only once the
-one before is gone, so that the order holds when the role changes hands too.
+for different orders run side by side.
 """
 
 import asyncio

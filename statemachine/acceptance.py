@@ -67,10 +67,15 @@ def review(draft: Draft) -> None:
     if not _is_news(decision, order.decision):
         return
     draft.decide(decision)
-    if decision.outcome != ACCEPT and order.decision and decision.reasons != order.decision.reasons:
-        reasons = {"old": order.decision.reasons, "new": decision.reasons}
+    if _other_reasons(decision, order.decision) and not context.settings.auto_accept:
+        before = order.decision.reasons if order.decision else ()
+        reasons = {"old": before, "new": decision.reasons}
         draft.changed([{"field": "decision.reasons", **reasons}])
     follow_decision(draft)
+
+
+def _other_reasons(decision: Decision, known: Decision | None) -> bool:
+    return known is not None and decision.reasons != known.reasons
 
 
 def _is_news(decision: Decision, known: Decision | None) -> bool:

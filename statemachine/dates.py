@@ -17,6 +17,6 @@ def within(value: D | None) -> D | None:
     return value
 
 
-def is_stale(read_at: datetime, changed_at: datetime) -> bool:
-    """True unless the reading was surely begun after the change, whoever's clocks were asked."""
+def may_be_older(read_at: datetime, changed_at: datetime) -> bool:
+    """True unless the reading was surely begun after the change, whichever clocks were asked."""
     return read_at < changed_at + _APART

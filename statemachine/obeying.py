@@ -39,7 +39,6 @@ _COMMANDS = (
     (Trigger.UNDELIVER, "undelivered"),
     (Trigger.CANCEL, "cancel"),
 )
-_CAME_BACK = (OrderState.LOST, OrderState.UNDELIVERED)
 
 
 def obey(draft: Draft, command: Command) -> Changes:
@@ -75,11 +74,19 @@ def obey(draft: Draft, command: Command) -> Changes:
 def _wrong_state(order: Order, wanted: str) -> Refused:
     allowed = [] if order.state in UNDECIDED else ["acknowledge"]
     allowed += [name for trigger, name in _COMMANDS if target(order.state, trigger) is not None]
+    if not may_be_cancelled(order):
+        allowed = [name for name in allowed if name != "cancel"]
     possible = ", ".join(allowed)
     return Refused(
         "wrong_state",
         f"order {order.id} is {order.state}: it cannot be {wanted}; possible: {possible}",
     )
+
+
+def may_be_cancelled(order: Order) -> bool:
+    """True before it has left; what was lost or came back is refunded in the back office."""
+    came_back = order.state in (OrderState.LOST, OrderState.UNDELIVERED)
+    return not came_back and target(order.state, Trigger.CANCEL) is not None
 
 
 def _refuse_while(order: Order, kind: ActionKind, doing: str) -> None:
@@ -107,13 +114,13 @@ def _cancel(draft: Draft, command: RefuseOrder | CancelOrder) -> Changes:
     refusing = isinstance(command, RefuseOrder)
     if order.waits_for(ActionKind.CANCEL):
         return draft.finish("queued")
-    if target(order.state, Trigger.CANCEL) is None:
+    if not may_be_cancelled(order):
         raise _wrong_state(order, "refused" if refusing else "cancelled")
     if refusing and order.state not in UNDECIDED:
         raise _wrong_state(order, "refused")
     _refuse_while(order, ActionKind.SHIP, "shipped")
     forced = isinstance(command, CancelOrder) and command.force
-    if order.shipments and order.state not in _CAME_BACK and not forced:
+    if order.shipments and not forced:
         raise _parcels_shipped(order)
     _withdraw(draft, ActionKind.ACCEPT)
     _withdraw(draft, ActionKind.SHIP)
@@ -186,7 +193,8 @@ def _close(draft: Draft) -> None:
     """What is in no parcel is recorded as not shipped."""
     order = draft.order
     if not order.shipments:
-        raise Refused("bad_command", "complete: no parcel has left; name one, or cancel the order")
+        why = f"order {order.id}: no parcel has left; name one with `complete`, or cancel the order"
+        raise Refused("wrong_state", why)
     left = left_to_ship(order.facts.lines, order.shipments)
     draft.give_up(ShippedItem(line, units) for line, units in sorted(left.items()))
 

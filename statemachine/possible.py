@@ -3,7 +3,7 @@
 from statemachine.acceptance import UNDECIDED
 from statemachine.connection import ConnectionSettings, SyncLevel
 from statemachine.model import ActionKind, ActionStatus, Order, OrderState
-from statemachine.order import Trigger, target
+from statemachine.obeying import may_be_cancelled
 
 
 def possible(order: Order, settings: ConnectionSettings) -> frozenset[str]:
@@ -36,4 +36,4 @@ def _of_shipped(order: Order) -> set[str]:
 
 def _cancel(order: Order) -> set[str]:
     waits = order.waits_for(ActionKind.CANCEL) or order.waits_for(ActionKind.SHIP)
-    return set() if waits or target(order.state, Trigger.CANCEL) is None else {"cancel"}
+    return {"cancel"} if may_be_cancelled(order) and not waits else set()

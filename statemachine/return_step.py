@@ -11,12 +11,13 @@ from typing import Any, Literal, assert_never
 
 from statemachine.changes import Action, Event
 from statemachine.connection import ConnectionSettings, SyncLevel
-from statemachine.dates import is_stale
+from statemachine.dates import may_be_older
 from statemachine.facts import Refused
 from statemachine.model import (
     ActionKind,
     ActionStatus,
     ConnectionId,
+    MarketplaceReturn,
     Problem,
     Return,
     ReturnState,
@@ -163,12 +164,19 @@ def step_return(
 def _seen(draft: _Draft, fact: ReturnSeen) -> ReturnChanges:
     """Follow the marketplace; a reading older than what we know is told nothing by."""
     returned = draft.returned
-    if is_stale(fact.read_at, returned.changed_at):
+    if fact.read_at <= returned.changed_at or (
+        may_be_older(fact.read_at, returned.changed_at) and _contradicts(returned, fact.returned)
+    ):
         return ReturnChanges(returned, touched=False, stale=True)
     if fact.returned != returned.facts:
         draft.set(facts=fact.returned, changed_at=draft.now)
     _walk(draft)
     return draft.finish()
+
+
+def _contradicts(returned: Return, seen: MarketplaceReturn) -> bool:
+    """True when no way leads from where the return stands to what was read."""
+    return seen.status in STATE_OF_STATUS and path(returned.state, seen.status) is None
 
 
 def _walk(draft: _Draft) -> None:

@@ -18,7 +18,7 @@ from statemachine.acceptance import (
 )
 from statemachine.changes import Changes
 from statemachine.connection import SyncedWhen
-from statemachine.dates import is_stale
+from statemachine.dates import may_be_older
 from statemachine.decision import decide
 from statemachine.differences import differences
 from statemachine.draft import Context, Draft
@@ -36,6 +36,7 @@ from statemachine.model import (
     ActionKind,
     ActionStatus,
     ConnectionId,
+    MarketplaceOrder,
     Order,
     OrderState,
     Problem,
@@ -110,7 +111,9 @@ def step(order: Order, fact: Fact, context: Context) -> Changes:
 def _seen(draft: Draft, fact: Seen) -> Changes:
     """Follow the marketplace; a reading older than what we know is told nothing by."""
     order = draft.order
-    if is_stale(fact.read_at, order.changed_at):
+    if fact.read_at <= order.changed_at or (
+        may_be_older(fact.read_at, order.changed_at) and _contradicts(order, fact.order)
+    ):
         return Changes(order=order, touched=False, stale=True)
     seen = fact.order if order.erased_at is None else erased(fact.order)
     changes = differences(order.facts, seen)
@@ -125,6 +128,12 @@ def _seen(draft: Draft, fact: Seen) -> Changes:
     if other_items:
         follow_items(draft)
     return draft.finish()
+
+
+def _contradicts(order: Order, seen: MarketplaceOrder) -> bool:
+    """True when no way leads from where the order stands to what was read."""
+    known = seen.status in STATES_OF_STATUS
+    return known and _way(replace(order, facts=seen)) is None
 
 
 def _walk(draft: Draft) -> None:

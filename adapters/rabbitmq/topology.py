@@ -26,12 +26,13 @@ DEAD_COMMANDS = "spartoo.commands.dead"
 
 DECLARE_SECONDS = 30.0
 _POLICY = '{"delivery-limit": -1}'
-QUORUM: FieldTable = {"x-queue-type": "quorum", "x-overflow": "reject-publish"}
-# One consumer at a time, and the next only once the one before is gone: commands keep their order.
-COMMAND_QUEUE: FieldTable = {
-    **QUORUM,
-    "x-single-active-consumer": True,
+QUORUM: FieldTable = {
+    "x-queue-type": "quorum",
+    "x-overflow": "reject-publish",
     "x-dead-letter-strategy": "at-least-once",
+}
+DEAD_LETTERED: FieldTable = {
+    **QUORUM,
     "x-dead-letter-exchange": "",
     "x-dead-letter-routing-key": DEAD_COMMANDS,
 }
@@ -111,7 +112,7 @@ def _things(broker: Broker) -> tuple[_Thing, ...]:
         _queue(ORDERS, plain),
         _binding(ORDERS, EVENTS, "#"),
         _queue(DEAD_COMMANDS, plain),
-        _queue(COMMANDS, {**COMMAND_QUEUE, **limit}),
+        _queue(COMMANDS, {**DEAD_LETTERED, **limit}),
     )
 
 

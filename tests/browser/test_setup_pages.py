@@ -41,7 +41,7 @@ async def test_a_connection_is_added_tried_activated_and_synchronized(
     offline.place("manual", 2, kind="fine")
     await page.goto(f"{url}/connections")
     await page.get_by_role("link", name="Add connection").click()
-    await page.get_by_role("link", name="Spartoo 22 country sites").click()
+    await page.get_by_role("link", name="Spartoo 23 country sites").click()
     await page.get_by_role("link", name="France fr · EUR").click()
     await page.get_by_label("Name", exact=True).fill("my-shop")
     await page.get_by_label("Address of the web services").fill(offline.simulator.url)

@@ -226,8 +226,10 @@ async def test_what_spartoo_answers(
     assert (await examined(connected, "spartoo"))[0] == status
 
 
-async def test_a_site_that_is_not_there(connected: Cli) -> None:
-    await connected("connections", "set", "shoes-fr", "base_url=http://127.0.0.1:1/mp")
+async def test_a_site_that_is_not_there(connected: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTHER_KEY", "F" * 16)
+    elsewhere = ("base_url=http://127.0.0.1:1/mp", "--api-key-env", "OTHER_KEY")
+    await connected("connections", "set", "shoes-fr", *elsewhere)
     status, message, _ = await examined(connected, "spartoo")
     assert (status, "not reachable" in message) == ("failed", True)
 

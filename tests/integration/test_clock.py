@@ -28,6 +28,7 @@ _WALL_CLOCK = re.compile(r"datetime\.now\(|utcnow\(|time\.time\(|\butc_now\b")
 _ONE_SHOT = {
     "adapters/spartoo/client.py",  # of the test call alone
     "daemon/clock.py",
+    "daemon/uploads.py",  # ages of files, by the clock of the machine that wrote them
     "daemon/console/rendering.py",  # ages for who runs no script: with one, the browser tells them
     "daemon/demo/stage.py",
     "daemon/doctor/clock.py",  # they judge this machine's

@@ -29,9 +29,8 @@ async def uploaded(url: str, content: bytes) -> str:
 
 
 async def test_a_stop_while_a_file_is_read(offline: System, tmp_path: Path) -> None:
-    folder = tmp_path / "uploads"
-    folder.mkdir()
-    daemon = Daemon(offline.settings(), tmp_path / "daemon.log", {"TMPDIR": str(folder)})
+    folder = offline.directory / "state" / "uploads"
+    daemon = Daemon(offline.settings(), tmp_path / "daemon.log")
     offline.daemons.append(daemon)
     await (await daemon.start()).wait_ready()
     url = await daemon.listening()

@@ -131,7 +131,8 @@ async def test_bad_shipments_are_refused_and_nothing_changes(
         ("ship", {"shipping_service": "DPD"}, "bad_command"),
         ("ship", good | {"tracking_number": " "}, "bad_command"),
         ("ship", good | {"parcels": [parcel("P1", (1, 1))]}, "bad_command"),
-        ("ship", good | {"shipping_service": "by pigeon"}, "no_shipping_service"),
+        ("ship", {"complete": True}, "wrong_state"),
+        ("ship", {"complete": False}, "bad_command"),
         ("ship", {"parcels": []}, "bad_command"),
         ("ship", {"parcels": [parcel("P1")]}, "bad_command"),
         ("ship", {"parcels": [parcel("P1", (3, 1))]}, "bad_command"),
@@ -146,13 +147,28 @@ async def test_bad_shipments_are_refused_and_nothing_changes(
         asked = {"connection": "manual", "order_id": order.id} | fields
         reply = await asker.ask(f"order.{what}", **asked)
         assert (reply["status"], reply["error"]["code"]) == ("refused", code), fields
-        if code == "no_shipping_service":
-            assert "Colissimo" in reply["error"]["message"]
     reply = await asker.ask("stock.set", product_id="98_38", stock=-1)
     assert (reply["status"], reply["error"]["code"]) == ("refused", "bad_command")
     assert "stock" in reply["error"]["message"]
     assert await running.rows(everything) == before
     assert changes(running) == []
+
+
+async def test_a_partly_shipped_order_is_not_cancelled_by_mistake_and_is_closed(
+    running: System, consumer: Consumer, asker: Asker
+) -> None:
+    (order,) = in_preparation(running)
+    await consumer.has(order.id, *ACCEPTED)
+    await ask(asker, "ship", order, parcels=[parcel("P1", (1, 1))])
+    refused = await ask(asker, "cancel", order)
+    assert refused["error"]["code"] == "parcels_shipped"
+    assert (await ask(asker, "ship", order, complete=True))["status"] == "queued"
+    await consumer.has(order.id, *ACCEPTED, "order.changed", "order.shipped")
+    (told,) = consumer.of_type("order.shipped")
+    missing = [{"line": 1, "quantity": 1}, {"line": 2, "quantity": 1}]
+    assert told.body["data"]["order"]["not_shipped"] == missing
+    assert (order.status, order.tracking_number) == (Status.SHIPPED, "P1")
+    await running.check(consumer)
 
 
 async def test_shipped_orders_are_lost_or_come_back(

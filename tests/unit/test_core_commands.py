@@ -62,7 +62,7 @@ UNDECIDED = {S.NEW, S.PENDING_MANUAL}
 ALLOWED: dict[type[Command], set[S]] = {
     AcceptOrder: UNDECIDED,
     RefuseOrder: UNDECIDED,
-    CancelOrder: UNDECIDED | {S.ACCEPTED, S.SYNCED, S.LOST, S.UNDELIVERED},
+    CancelOrder: UNDECIDED | {S.ACCEPTED, S.SYNCED},
     ShipOrder: {S.ACCEPTED, S.SYNCED, S.SHIPPED, S.LOST, S.UNDELIVERED},
     LoseOrder: {S.SHIPPED},
     UndeliverOrder: {S.SHIPPED},
@@ -86,8 +86,8 @@ POSSIBLE = {
     S.SYNCED: "acknowledge, ship, cancel",
     S.SHIPPED: "acknowledge, lost, undelivered",
     S.CANCELLED: "acknowledge",
-    S.LOST: "acknowledge, cancel",
-    S.UNDELIVERED: "acknowledge, cancel",
+    S.LOST: "acknowledge",
+    S.UNDELIVERED: "acknowledge",
 }
 
 
