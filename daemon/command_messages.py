@@ -2,140 +2,49 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
-from unicodedata import normalize
 
 import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
     TypeAdapter,
     ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic.config import JsonDict, JsonValue
-from pydantic_core import PydanticKnownError
+from pydantic.config import JsonDict
 
 from adapters.catalog.product import product_update
 from adapters.ports import Label
+from daemon.command_fields import (
+    KNOWN_YEAR,
+    By,
+    Reason,
+    ServiceName,
+    Text,
+    Whole,
+    Written,
+    either,
+    one_of,
+    with_pattern,
+)
 from daemon.labels import label_base64, label_link
 from daemon.numbers import exact_number
 from daemon.wrong_values import problem
-from statemachine.acceptance import AUTOMATIC
 from statemachine.connection import Slug
 from statemachine.dates import within
 from statemachine.facts import Parcel, Refused
 from statemachine.model import ProductUpdate, ShippedItem
-from statemachine.step import MARKETPLACE
 
 MAX_BYTES = 1024 * 1024
 
 
-def _without_nul(value: str) -> str:
-    if "\0" in value:
-        raise ValueError("must be text without NUL")  # PostgreSQL keeps none
-    return value
-
-
-def _written(pattern: str) -> Any:
-    """How the JSON Schema says what a check says."""
-    return Field(json_schema_extra={"pattern": pattern})
-
-
-def _at_most(length: int) -> BeforeValidator:
-    """Counted as the JSON Schema counts: before the blanks around are taken off."""
-
-    def check(value: Any) -> Any:
-        if isinstance(value, str) and len(value) > length:
-            raise PydanticKnownError("string_too_long", {"max_length": length})
-        return value
-
-    return BeforeValidator(check)
-
-
-Clean = AfterValidator(_without_nul)
-WITHOUT_NUL = _written(r"^[^\x00]*$")
-Text = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
-    Clean,
-    _written(r"^[^\x00]*[^\s\x00][^\x00]*$"),
-    _at_most(255),
-]
-ServiceName = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, max_length=255),
-    Clean,
-    WITHOUT_NUL,
-    _at_most(255),
-]
-Reason = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, max_length=1000),
-    Clean,
-    WITHOUT_NUL,
-    _at_most(1000),
-]
-
-
-OWN_NAMES = (AUTOMATIC, MARKETPLACE)
-
-
-def _not_ours(value: str) -> str:
-    """History must tell what a person asked for from what the daemon did by itself."""
-    if not value.isprintable():
-        raise ValueError("must be one line without control characters")
-    if normalize("NFKC", value).strip().lower() in OWN_NAMES:
-        raise ValueError(f"must name who asks; {' and '.join(OWN_NAMES)} are the daemon's own")
-    return value
-
-
-_OWN = "|".join("".join(f"[{c}{c.upper()}]" for c in name) for name in OWN_NAMES)
-By = Annotated[
-    Text,
-    AfterValidator(_not_ours),
-    _written(rf"^(?!\s*({_OWN})\s*$)[^\x00]*[^\s\x00][^\x00]*$"),
-]
-
-
-def _is_written(value: Any) -> Any:
-    """A number is no day, nor is one in quotes: it would count as seconds since 1970."""
-    if value is None or isinstance(value, date) or (isinstance(value, str) and "-" in value[1:]):
-        return value
-    raise ValueError("must be a day or time in ISO 8601, like 2026-11-20")
-
-
-def _whole(value: Any) -> Any:
-    """JSON has one kind of number: 1.0 is 1."""
-    if isinstance(value, Decimal) and abs(value.adjusted()) < _DIGITS and value == int(value):
-        return int(value)
-    return value
-
-
-_DIGITS = 18
-Written = BeforeValidator(_is_written)
-_A_KNOWN_YEAR = _written(r"^(19[7-9]|2[0-9][0-9])[0-9]-")
-Whole = BeforeValidator(_whole)
-
-
-def _either(*kinds: tuple[str, str]) -> JsonDict:
-    """The JSON Schema of fields of which exactly one is given; null is not given."""
-    return {"oneOf": _one_of(*kinds)}
-
-
-def _one_of(*kinds: tuple[str, str]) -> list[JsonValue]:
-    return [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in kinds]
-
-
 _SHIPPED: JsonDict = {
     "oneOf": [
-        *_one_of(("tracking_number", "string"), ("parcels", "array")),
+        *one_of(("tracking_number", "string"), ("parcels", "array")),
         {
             "required": ["complete"],
             "properties": {
@@ -252,10 +161,10 @@ class ReturnCommand(Command):
 
     connection: Text
     return_id: Text
-    model_config = ConfigDict(json_schema_extra={"not": {"allOf": _one_of(*_LABELS)}})
+    model_config = ConfigDict(json_schema_extra={"not": {"allOf": one_of(*_LABELS)}})
 
-    label_link: Annotated[str, _written(r"^https?://[A-Za-z0-9.-]+(/[!-~]*)?$")] | None = None
-    label_file: Annotated[str, _written(_PDF_IN_BASE64)] | None = Field(
+    label_link: Annotated[str, with_pattern(r"^https?://[A-Za-z0-9.-]+(/[!-~]*)?$")] | None = None
+    label_file: Annotated[str, with_pattern(_PDF_IN_BASE64)] | None = Field(
         None, exclude=True, repr=False
     )
 
@@ -290,7 +199,7 @@ class ReturnDecision(ReturnCommand):
 
 
 class ReturnLabel(ReturnCommand):
-    model_config = ConfigDict(json_schema_extra=_either(*_LABELS))
+    model_config = ConfigDict(json_schema_extra=either(*_LABELS))
 
     command: Literal["return.label"]
 
@@ -305,7 +214,7 @@ class ConnectionSync(Command):
     command: Literal["connection.sync"]
     connection: Text
     since: Annotated[
-        date | None, Field(strict=False), Written, AfterValidator(within), _A_KNOWN_YEAR
+        date | None, Field(strict=False), Written, AfterValidator(within), KNOWN_YEAR
     ] = None
 
 
@@ -332,7 +241,7 @@ class StockSet(Command):
     catalog: Slug = "default"
     product_id: Text
     stock: Annotated[int, Field(ge=0, le=2**31 - 1), Whole]
-    as_of: Annotated[datetime | None, Field(strict=False), Written, _A_KNOWN_YEAR] = None
+    as_of: Annotated[datetime | None, Field(strict=False), Written, KNOWN_YEAR] = None
 
     @field_validator("as_of")
     @classmethod

@@ -11,7 +11,8 @@ from daemon.api.filters import PageWanted, Wanted
 from daemon.api.inputs import bad
 from daemon.api.routes import Answer, Asked, Routes
 from daemon.api.shapes import SHARED, ConnectionDocument, Tried, answer, list_of
-from daemon.command_messages import ConnectionSwitch, ConnectionSync, Text
+from daemon.command_fields import Text
+from daemon.command_messages import ConnectionSwitch, ConnectionSync
 from daemon.connection_changes import (
     add_connection,
     change_connection,

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from adapters.postgres import connections
 from adapters.postgres.database import Conn
-from daemon.command_messages import WITHOUT_NUL, Clean, Text
+from daemon.command_fields import WITHOUT_NUL, Clean, Text
 from statemachine.model import ConnectionId
 
 _MOMENT = {"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}

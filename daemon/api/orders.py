@@ -10,13 +10,13 @@ from daemon.api.commands import command
 from daemon.api.filters import Begin, End, OfConnection, OrderNamed, PageWanted, known_connection
 from daemon.api.routes import Answer, Asked, Routes
 from daemon.api.shapes import Listed, OrderDocument, answer, list_of
+from daemon.command_fields import Text
 from daemon.command_messages import (
     OrderAcknowledge,
     OrderCancel,
     OrderDecision,
     OrderFetch,
     OrderShip,
-    Text,
 )
 from daemon.order_details import details_document, order_details
 from daemon.slips import delivery_slip

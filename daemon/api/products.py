@@ -11,7 +11,8 @@ from daemon.api.commands import command
 from daemon.api.filters import PageWanted
 from daemon.api.routes import Answer, Asked, Routes
 from daemon.api.shapes import ProductDocument, answer, list_of, ref
-from daemon.command_messages import CatalogUpsert, StockSet, Text
+from daemon.command_fields import Text
+from daemon.command_messages import CatalogUpsert, StockSet
 from statemachine.connection import Slug
 from statemachine.model import CatalogId, Product
 

@@ -12,7 +12,7 @@ from daemon.api.commands import BY
 from daemon.api.filters import OfConnection, PageWanted, known_connection
 from daemon.api.routes import Answer, Asked, Nothing, Routes
 from daemon.api.shapes import PlanDocument, QuarantineEntry, Reread, answer, list_of
-from daemon.command_messages import Text
+from daemon.command_fields import Text
 from daemon.plan import plan_usage
 from daemon.quarantine import FOUND_BY_LOOKS, read_again
 from statemachine.facts import Refused

@@ -10,7 +10,8 @@ from daemon.api.commands import command
 from daemon.api.filters import OfConnection, PageWanted, ReturnNamed, known_connection
 from daemon.api.routes import Answer, Asked, Routes
 from daemon.api.shapes import ListedReturn, ReturnDocument, answer, list_of
-from daemon.command_messages import ReturnDecision, ReturnLabel, Text
+from daemon.command_fields import Text
+from daemon.command_messages import ReturnDecision, ReturnLabel
 from daemon.return_details import details_document, return_details
 from statemachine.facts import Refused
 from statemachine.model import ConnectionId, Return, ReturnId, ReturnState
