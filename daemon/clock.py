@@ -71,7 +71,7 @@ class Clock:
             log.warning("due times not brought back", error=str(error))
         else:
             self._behind = False
-            log.warning("due times brought back: the database's clock was set back")
+            log.warning("due times brought back")
             self._database.wakeups.notify("looks")
 
     async def check(self) -> timedelta:
