@@ -68,8 +68,6 @@ OWN_NAMES = (AUTOMATIC, MARKETPLACE)
 
 def _not_ours(value: str) -> str:
     """History must tell what a person asked for from what the daemon did by itself."""
-    if not value.isprintable():
-        raise ValueError("must be one line without control characters")
     if normalize("NFKC", value).strip().lower() in OWN_NAMES:
         raise ValueError(f"must name who asks; {' and '.join(OWN_NAMES)} are the daemon's own")
     return value

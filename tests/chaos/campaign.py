@@ -181,7 +181,6 @@ async def campaign(
             Fleet(system, daemons, brokers, marketplace, clocks)
         )
         await fleet.ready()
-        await brokers.limit_deliveries()
         if nodes > 1:
             await brokers.check_members()
         await system.fill_catalogue(ENOUGH)

@@ -26,12 +26,6 @@ _ALL_MEMBERS = """\
  length(maps:get(nodes, amqqueue:get_type_state(Q))) =/= {size}], ok."""
 
 
-_DELIVERY_LIMIT = (
-    'rabbit_policy:set(<<"/">>, <<"limit">>, <<".*">>, [{<<"delivery-limit">>, 20}], 0,'
-    ' <<"queues">>, <<"chaos">>).'
-)
-
-
 class Member(PrivateRabbitMQ):
     """A node of a cluster: the cookie and the registry of names are everyone's."""
 
@@ -90,10 +84,6 @@ class Brokers:
     def url(self) -> str:
         assert self._front is not None, "not started"
         return f"amqp://guest:guest@127.0.0.1:{self._front.port}/%2F"
-
-    async def limit_deliveries(self) -> None:
-        """As RabbitMQ 4 by itself: a quorum queue gives a message up after 20 deliveries."""
-        await self.nodes[0].evaluate(_DELIVERY_LIMIT)
 
     async def check_members(self) -> None:
         """Every queue that should has a member on every node. Raises RabbitMQFailed."""

@@ -9,7 +9,7 @@ from random import Random
 from pydantic import TypeAdapter
 
 from adapters.rabbitmq.node import PrivateRabbitMQ
-from adapters.rabbitmq.topology import COMMANDS, EVENTS
+from adapters.rabbitmq.topology import EVENTS
 from adapters.spartoo.simulator import Simulator
 from adapters.spartoo.simulator.fault_kinds import AnyFault
 from tests.chaos.cluster import Brokers
@@ -33,12 +33,6 @@ _MISBEHAVIOURS = (
     {"kind": "drop", "after_change": True, **_CHANGE},
     {"kind": "drop"},
     {"kind": "drip", "size": 4096, "seconds": 0.05},
-    {"kind": "swollen", "megabytes": 48},
-    {"kind": "malformed_order"},
-    {"kind": "extra_fields"},
-    {"kind": "reordered"},
-    {"kind": "bom"},
-    {"kind": "latin1"},
 )
 # All the time: a call in so many is carried out, or not, and never answered.
 _ALWAYS = (
@@ -49,16 +43,6 @@ _ALWAYS = (
 _SPELLS = (0.0, 0.5, 2.0, 5.0)  # seconds in which what was hit may work
 _HOWS = ("cut", "dropped", "stalled", "stalled and lost", "slow", "deaf", "dumb")
 _AT_WORK_SECONDS = 6
-_CALL_SECONDS = 5  # within which an order is surely changed on Spartoo
-_LEASE_SECONDS = 4  # what a daemon holds runs out after so long
-# What the relay asks the database, in its order: each may be held up while others write.
-_OF_THE_RELAY = (
-    "pg_snapshot_xmin(pg_current_snapshot())",
-    "where position = any ($1::bigint[]) order by position",
-    "where position > $1 order by position limit $2",
-    "pg_current_xact_id()",
-    "update relay set position",
-)
 _PUBLISHING_SECONDS = 5  # within which something is surely published
 
 Blow = Callable[[], Awaitable[None]]
@@ -183,13 +167,6 @@ class Blows:
             (self._broker("killed"), brokers, lambda: self._kill_broker(node, pause)): 1,
             (self._broker("restarted"), brokers, lambda: self._restart_broker(node, pause)): 1,
             (f"line to {name} {how}", link, lambda: _hinder([link], how, long)): 9,
-            ("daemons frozen in a call", self._fleet, lambda: self._freeze_calling(long)): 3,
-            (
-                "roles change hands with commands prefetched",
-                number,
-                lambda: self._reader(number),
-            ): 3,
-            self._between_statements(number): 6,
             self._misbehaviour(): 12,
         }
         at_the_relay = self._at_the_relay()
@@ -209,35 +186,6 @@ class Blows:
                 (killed, self._brokers, lambda: self._kill_when_sent(links, node), 2.0),
             )
         )
-
-    def _between_statements(self, number: int) -> Drawn:
-        """One statement of the relay is late while everybody else works."""
-        statement, seconds = self._rng.choice(_OF_THE_RELAY), self._rng.choice((0.2, 1.0, 3.0))
-        link = self._fleet.links(number)["database"]
-
-        async def hold() -> None:
-            link.hold([statement], seconds)
-            await asyncio.sleep(2 * seconds)
-            link.mend()
-
-        return "relay held between its statements", link, hold
-
-    async def _freeze_calling(self, seconds: float) -> None:
-        """Everybody stands still the moment a change of an order is on its way to Spartoo."""
-        calls = self._fleet.links(0)["Spartoo"]
-        await _passing([calls], b"xml_maj_orders", _CALL_SECONDS)
-        whole = set(range(self._fleet.size)) - self._hit  # who is being killed cannot be thawed
-        self._hit |= whole
-        try:
-            await asyncio.gather(*(self._fleet.freeze(number, seconds) for number in whole))
-        finally:
-            self._hit -= whole
-
-    async def _reader(self, number: int) -> None:
-        """A daemon that has just been handed commands stands still until others have its roles."""
-        link = self._fleet.links(number)["broker"]
-        await _passing([link], COMMANDS.encode(), _PUBLISHING_SECONDS, "back")
-        await self._fleet.freeze(number, _LEASE_SECONDS + 2)
 
     def _broker(self, how: str) -> str:
         return f"broker {how}" if len(self._brokers.nodes) == 1 else f"broker node {how}"
@@ -297,14 +245,11 @@ def _drawn(rng: Random, choices: Weighed) -> Drawn:
 
 async def _sending(links: Iterable[Link]) -> None:
     """Until an event is on its way, if one is soon."""
-    await _passing(links, EVENTS.encode(), _PUBLISHING_SECONDS)
-
-
-async def _passing(links: Iterable[Link], mark: bytes, seconds: float, way: Way = "there") -> None:
-    """Until something with that mark passes one of these lines, if it does in time."""
-    waiting = [asyncio.create_task(link.sent(mark, way)) for link in links]
+    waiting = [asyncio.create_task(link.sent(EVENTS.encode())) for link in links]
     try:
-        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            waiting, timeout=_PUBLISHING_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
     finally:
         for task in waiting:
             task.cancel()

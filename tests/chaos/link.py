@@ -1,16 +1,12 @@
 """A TCP proxy on loopback that can be cut, stalled and slowed."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Literal, Self
 
 _CHUNK = 1 << 16
-# PostgreSQL's protocol: a prepared statement's text is sent once, under the name the driver gives.
-_PREPARED = re.compile(rb"(__asyncpg_stmt_\w+__)\0([^\0]+)\0")
-_NAMED = re.compile(rb"__asyncpg_stmt_\w+__")
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Way = Literal["there", "back"]
@@ -31,9 +27,7 @@ class Link:
         self._tasks: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._awaited: list[tuple[Way, bytes, asyncio.Future[None]]] = []
-        self._held: tuple[Sequence[str], float] = ((), 0.0)
-        self.held = 0
+        self._awaited: list[tuple[bytes, asyncio.Future[None]]] = []
         self.refusing = False
         self.swallowing: Way | None = None
         self.delay = 0.0  # seconds a chunk
@@ -71,37 +65,22 @@ class Link:
         """What goes that way is lost and nobody is told; `drop()` must follow."""
         self.swallowing = way
 
-    def hold(self, statements: Sequence[str], seconds: float) -> None:
-        """Each of these statements reaches PostgreSQL so much later, until `mend()`."""
-        self._held = (statements, seconds)
-
     def mend(self) -> None:
         """All is well again."""
-        self._held = ((), 0.0)
         self.refusing, self.swallowing, self.delay = False, None, 0.0
         self._flowing.set()
 
-    async def sent(self, mark: bytes, way: Way = "there") -> None:
-        """Return as soon as something that bears the mark goes that way, swallowed or not."""
+    async def sent(self, mark: bytes) -> None:
+        """Return as soon as something that bears the mark goes there, swallowed or not."""
         passed = asyncio.get_running_loop().create_future()
-        self._awaited.append((way, mark, passed))
+        self._awaited.append((mark, passed))
         await passed
 
-    def _tell(self, data: bytes, way: Way) -> None:
-        for awaited, mark, passed in self._awaited:
-            if awaited == way and mark in data and not passed.done():
+    def _tell(self, data: bytes) -> None:
+        for mark, passed in self._awaited:
+            if mark in data and not passed.done():
                 passed.set_result(None)
-        self._awaited = [waiting for waiting in self._awaited if not waiting[2].done()]
-
-    async def _hold(self, data: bytes, prepared: dict[bytes, bytes]) -> None:
-        """Wait, if what is sent holds a statement that is held up, by its text or by its name."""
-        statements, seconds = self._held
-        if statements:
-            texts = (data, *(prepared.get(name, b"") for name in _NAMED.findall(data)))
-            said = " ".join(b" ".join(texts).decode(errors="replace").split())
-            if any(statement in said for statement in statements):
-                self.held += 1
-                await asyncio.sleep(seconds)
+        self._awaited = [waiting for waiting in self._awaited if not waiting[1].done()]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -134,16 +113,13 @@ class Link:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way
     ) -> None:
-        prepared: dict[bytes, bytes] = {}
         try:
             while data := await reader.read(_CHUNK):
-                if way == "there":
-                    prepared.update(_PREPARED.findall(data))
-                    await self._hold(data, prepared)
                 if way == "back" or not self._answers_only:
                     await asyncio.sleep(self.delay)
                     await self._flowing.wait()
-                self._tell(data, way)
+                if way == "there":
+                    self._tell(data)
                 if self.swallowing == way:
                     continue
                 writer.write(data)

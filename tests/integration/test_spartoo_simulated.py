@@ -187,7 +187,7 @@ class TestSlips:
         ("what", "told"),
         [
             ("no_pdf", "no PDF"),
-            ("dead_link", "connection failed"),
+            ("dead_link", "lies elsewhere than the web services"),
             ("none", "without the delivery slip"),
         ],
     )

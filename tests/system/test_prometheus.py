@@ -19,7 +19,14 @@ from tests.fixtures.postgres import eventually
 from tests.fixtures.system import System
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-WITHOUT_DATA = {"Returns by state", "Moves of returns", "Commands", "Quarantine", "Actions waiting"}
+WITHOUT_DATA = {
+    "Returns by state",
+    "Moves of returns",
+    "Commands",
+    "Quarantine",
+    "Actions waiting",
+    "Wrong tokens",
+}
 
 
 def configuration(target: str) -> str:
