@@ -57,16 +57,27 @@ async def carried_out(*commands: AnyCommand, held: AnyCommand) -> list[str]:
 
     for command in commands:
         lanes.put(command, partial(work, command), give_back)
-    for _ in range(10):
-        await asyncio.sleep(0)
+    await _until_all_stand_still()
     begun.append("held")
     go_on.set()
+    await _until_all_stand_still()
     await lanes.drain()
     return begun
 
 
+async def _until_all_stand_still() -> None:
+    for _ in range(50):  # turns of the loop; each command takes a few
+        await asyncio.sleep(0)
+
+
 async def test_a_fetch_is_waited_for_by_its_order_alone() -> None:
-    assert await carried_out(FETCH, ACCEPT, OTHER, STOCK, held=FETCH) == ["2", "4", "1", "held"]
+    assert await carried_out(FETCH, ACCEPT, OTHER, STOCK, held=FETCH) == [
+        "2",
+        "4",
+        "1",
+        "held",
+        "3",
+    ]
 
 
 async def test_a_switch_keeps_its_place_among_the_orders_of_its_connection() -> None:
