@@ -121,6 +121,8 @@ async def change_connection(
     async def work(tx: Tx) -> Connection:
         known = await store.lock(tx, connection)
         settings = changed_settings(known.settings, changes)
+        if api_key is None and known.has_key:
+            _stays_at_its_address(known.settings, settings)
         now = parts.clock()
         return await changed(tx, parts, known, settings, now, api_key, expected_version)
 
@@ -147,10 +149,8 @@ async def changed(
 ) -> Connection:
     """Change a connection within a transaction; a new key ends a suspension by the marketplace.
 
-    Raises StaleVersion, Refused, and WrongSettings where the stored key would go elsewhere.
+    Raises StaleVersion, Refused.
     """
-    if api_key is None and known.has_key:
-        _stays_at_its_address(known.settings, settings)
     kept = settings.model_copy(update={"active": known.settings.active})
     connection = await store.update(
         tx, parts.cipher, kept, expected_version=expected_version, api_key=api_key

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from adapters.postgres import connections
 from adapters.postgres.database import Database
 from daemon.declared import apply_declared, declare
 from daemon.metrics import Metrics
@@ -87,6 +88,18 @@ async def test_all_is_applied_or_nothing(db: Database, tmp_path: Path) -> None:
             await apply_declared(parts, parts.settings.connections, parts.clock())
     async with db.connection() as conn:
         assert not await conn.fetch("select id from connections")
+
+
+async def test_another_address_is_declared_with_its_key(db: Database, tmp_path: Path) -> None:
+    async with opened(declared(tmp_path, "shoes"), db) as parts:
+        await apply_declared(parts, parts.settings.connections, parts.clock())
+        (shoes,) = parts.settings.connections
+        address = {"base_url": "http://127.0.0.1:1/mp"}
+        moved = shoes.model_copy(update={"settings": shoes.settings.model_copy(update=address)})
+        assert await apply_declared(parts, [moved], parts.clock()) == ["shoes"]
+    async with db.connection() as conn:
+        (kept,) = await connections.list_all(conn)
+    assert kept.settings.base_url == address["base_url"]
 
 
 async def test_what_is_switched_off_makes_room_in_the_plan(db: Database, tmp_path: Path) -> None:
