@@ -213,10 +213,11 @@ class Lanes:
         running = _after(before, work, give_back)
         task = asyncio.create_task(running, name=f"commands on {keys[0]}")
         self._last.update(dict.fromkeys(keys, task))
+        if isinstance(command, OrderFetch):  # waits for Spartoo: its order alone waits for it
+            self._fetches.add(task)
+            shared = []
         for key in shared:
             self._sharing.setdefault(key, set()).add(task)
-        if isinstance(command, OrderFetch):  # waits for Spartoo: is not waited for when we stop
-            self._fetches.add(task)
         task.add_done_callback(partial(self._forget, keys, shared))
 
     def put_apart(self, work: Work) -> None:
@@ -240,7 +241,7 @@ class Lanes:
         for task in self._fetches:
             task.cancel()
         sharing = (task for tasks in self._sharing.values() for task in tasks)
-        everything = {*self._last.values(), *sharing, *self._apart}
+        everything = {*self._last.values(), *sharing, *self._fetches, *self._apart}
         await asyncio.gather(*everything, return_exceptions=True)
 
 
@@ -265,15 +266,16 @@ def _keys(command: AnyCommand) -> list[str]:
     """What it is about: at least one thing."""
     match command:
         case OrderDecision() | OrderCancel() | OrderShip() | OrderAcknowledge() | OrderFetch():
-            return [f"{command.connection} {command.order_id}"]
+            return [f"connection {command.connection} order {command.order_id}"]
         case ReturnDecision() | ReturnLabel():
-            return [f"{command.connection} {command.return_id}"]
+            return [f"connection {command.connection} return {command.return_id}"]
         case ConnectionSync() | ConnectionSwitch():
-            return [command.connection]
+            return [f"connection {command.connection}"]
         case CatalogUpsert():
-            return [command.catalog, *(f"{command.catalog} {p.id}" for p in command.products)]
+            catalog = f"catalog {command.catalog}"
+            return [catalog, *(f"{catalog} {product.id}" for product in command.products)]
         case StockSet():
-            return [f"{command.catalog} {command.product_id}"]
+            return [f"catalog {command.catalog} {command.product_id}"]
         case _:
             assert_never(command)
 
@@ -282,4 +284,4 @@ def _relies_on(command: AnyCommand) -> list[str]:
     """What must not change under it: an order's or a return's connection."""
     if isinstance(command, ConnectionSync | ConnectionSwitch | CatalogUpsert | StockSet):
         return []
-    return [command.connection]
+    return [f"connection {command.connection}"]

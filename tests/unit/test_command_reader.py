@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from daemon.command_messages import (
     AnyCommand,
+    CatalogUpsert,
     ConnectionSwitch,
     OrderDecision,
     OrderFetch,
@@ -85,6 +86,16 @@ async def test_a_switch_keeps_its_place_among_the_orders_of_its_connection() -> 
     assert found == ["3", "4", "held", "5"]
     found = await carried_out(DISABLE, ACCEPT, STOCK, held=DISABLE)
     assert found == ["5", "1", "held", "3"]
+
+
+async def test_a_switch_does_not_wait_for_fetches() -> None:
+    found = await carried_out(FETCH, DISABLE, ACCEPT, held=FETCH)
+    assert found == ["2", "5", "held", "3"]
+
+
+async def test_a_catalogue_of_a_connections_name_is_another_thing() -> None:
+    of_the_name = CatalogUpsert(id="6", command="catalog.upsert", catalog="fr", products=[])
+    assert await carried_out(of_the_name, ACCEPT, held=of_the_name) == ["6", "3", "held"]
 
 
 async def test_what_waits_behind_a_fetch_that_is_cut_off_is_given_back() -> None:
