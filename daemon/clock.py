@@ -65,8 +65,8 @@ class Clock:
         """Set back: nothing may wait until the clock is again where it was."""
         self._behind = True
         try:
-            async with self._database.transaction() as tx:
-                await clock.come_back(tx, hold)
+            async with self._database.connection() as conn:
+                await clock.come_back(conn, hold)
         except PostgresError as error:
             log.warning("due times not brought back", error=str(error))
         else:

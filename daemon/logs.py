@@ -109,7 +109,7 @@ def _renderers(log_format: str, stream: TextIO) -> list[Processor]:
 
 
 def _printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A terminal gets no control characters, whoever sent them: they are shown as escapes."""
+    """Control characters are shown as escapes: a terminal must not obey them."""
     return {name: _shown(value) for name, value in event.items()}
 
 

@@ -100,7 +100,7 @@ class Reviewer:
                     return False
                 after: OrderId | None = None
                 while page := await order_store.open_ids(taking, connection_id, after, ORDERS):
-                    await self._step_page(connection_id, page)
+                    await self._step_page(taking, connection_id, page)
                     after = page[-1]
         except PostgresError:
             raise
@@ -110,15 +110,19 @@ class Reviewer:
                 self._resting[connection_id] = now + _AFTER_FAILURE_SECONDS
         return True
 
-    async def _step_page(self, connection_id: ConnectionId, page: Sequence[OrderId]) -> None:
+    async def _step_page(
+        self, taking: Tx, connection_id: ConnectionId, page: Sequence[OrderId]
+    ) -> None:
         """Together, and where that fails one by one: an order that fails holds up no other.
 
         Raises the error of one that failed, once all others are stepped.
         """
         failed = await self._failure(connection_id, page)
         if failed is not None and len(page) > 1:
-            each = [await self._failure(connection_id, [order_id]) for order_id in page]
-            failed = next(filter(None, each), None)
+            failed = None
+            for order_id in page:
+                failed = await self._failure(connection_id, [order_id]) or failed
+                await product_store.still_taking(taking)
         if failed is not None:
             raise failed
 

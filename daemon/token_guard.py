@@ -29,7 +29,7 @@ class TokenGuard:
         self._limit = LoginLimit()
 
     def fits(self, request: web.Request, given: str, part: str) -> bool:
-        """True for the token; else it is counted against whoever asks. `part`: api or console."""
+        """True for the token; else it counts against the address. `part`: api or console."""
         if self.token is None:
             return False
         expected = self.token.get_secret_value().encode()
@@ -43,7 +43,7 @@ class TokenGuard:
         return False
 
     def wait(self, request: web.Request) -> float:
-        """Seconds for which whoever asks is told to wait after wrong tokens; 0 for none."""
+        """Seconds that this address is told to wait after wrong tokens; 0 for none."""
         return self._limit.wait(self.address(request))
 
     def address(self, request: web.Request) -> str:

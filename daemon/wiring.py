@@ -15,6 +15,7 @@ from cryptography.fernet import MultiFernet
 from adapters.postgres import migrate
 from adapters.postgres.database import Database
 from adapters.postgres.embedded import EmbeddedPostgres
+from daemon import dispatcher, poller
 from daemon.accounts import Accounts
 from daemon.broker import BrokerLink
 from daemon.clock import Clock
@@ -35,6 +36,8 @@ from daemon.transactions import once_available
 
 log = structlog.get_logger(__name__)
 
+# Hanging polls take their share of the pollers' places, and none that an action needs.
+_SOCKETS = poller.AT_ONCE + dispatcher.AT_ONCE
 POOL_SIZE = 16
 
 
@@ -102,7 +105,7 @@ async def open_parts(
     async with AsyncExitStack() as stack:
         cipher = ensure_secret_key(settings)
         clock = await Clock.of(database)
-        connector = aiohttp.TCPConnector(limit=512, limit_per_host=128)
+        connector = aiohttp.TCPConnector(limit=_SOCKETS, limit_per_host=128)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(
                 connector=connector,

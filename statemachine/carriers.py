@@ -1,6 +1,6 @@
 """The carriers usual on each country site (Koongo, "Allowed shipping services")."""
 
-EVERYWHERE = (
+_EVERYWHERE = (
     "DPD",
     "UPS",
     "GLS",
@@ -37,4 +37,4 @@ _OF_SITE = {
 
 def usual_carriers(site: str) -> tuple[str, ...]:
     """The site's own carriers, and those that are found everywhere."""
-    return (*_OF_SITE.get(site, ()), *EVERYWHERE)
+    return (*_OF_SITE.get(site, ()), *_EVERYWHERE)

@@ -7,7 +7,7 @@ from adapters.postgres import looks
 from adapters.postgres.queries import load
 
 if TYPE_CHECKING:
-    from adapters.postgres.database import Conn, Tx
+    from adapters.postgres.database import Conn
 
 _SQL = load("clock")
 
@@ -16,16 +16,17 @@ _HELD = ("leases_back", "processes_back", "actions_back")
 _DUE = ("pushes_back", "rests_back", "calls_back", "orders_back", "returns_back")
 
 
-async def come_back(tx: "Tx", hold: timedelta) -> None:
+async def come_back(conn: "Conn", hold: timedelta) -> None:
     """The clock was set back: moments that lie further ahead than they can are brought back.
 
-    Done twice it changes nothing more.
+    Each statement by itself: heartbeats must not wait until all orders are looked through. Done
+    twice it changes nothing more.
     """
-    await looks.come_back(tx, hold)
+    await looks.come_back(conn, hold)
     for block in _HELD:
-        await tx.execute(_SQL[block], hold)
+        await conn.execute(_SQL[block], hold)
     for block in _DUE:
-        await tx.execute(_SQL[block])
+        await conn.execute(_SQL[block])
 
 
 async def now(conn: "Conn") -> datetime:

@@ -101,9 +101,9 @@ async def claim_due(
     return [ClaimedLook(**{**row, "look": Look(row["look"])}) for row in rows]
 
 
-async def come_back(tx: "Tx", hold: timedelta) -> None:
+async def come_back(conn: "Conn", hold: timedelta) -> None:
     """The clock was set back: nothing is due, or held, further ahead than it can be."""
-    await tx.execute(_SQL["come_back"], hold)
+    await conn.execute(_SQL["come_back"], hold)
 
 
 async def heartbeat(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LOCK = 0x5BA2_7005  # any number, the same for every daemon of this database
-_GIVE_WAY_MS = 2000  # waiting for a table longer would hold up whoever comes after
+_GIVE_WAY_MS = 2000  # later statements on a table queue behind one that waits for it
 
 
 async def upgrade(dsn: str) -> str:

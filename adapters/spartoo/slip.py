@@ -52,7 +52,7 @@ def belongs_to(link: str, base_url: str) -> bool:
     """True for a link to the web services' own host or its domain, as private as they are."""
     try:
         there, here = urlsplit(link), urlsplit(base_url)
-        own_port = there.port in {here.port, None}
+        own_port = there.port == here.port
     except ValueError:
         return False
     host, own = there.hostname or "", here.hostname or ""

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
 
 from adapters.postgres import budget, connections, looks, orders
 from adapters.postgres.connections import Connection
@@ -25,6 +27,7 @@ from daemon.connection_check import check_connection, check_key
 from daemon.connection_health import health_of, health_page
 from daemon.metrics import Metrics
 from daemon.plan import ConnectionUsage, plan_usage
+from daemon.readiness import Readiness
 from daemon.settings import Plan, Settings
 from daemon.wiring import Parts, open_parts
 from statemachine.changes import Changes
@@ -32,6 +35,7 @@ from statemachine.facts import Refused
 from statemachine.model import ConnectionId, Order, OrderId, OrderState
 from tests.fixtures.postgres import eventually, waits_for_a_lock
 from tests.fixtures.system import KEYS
+from tests.fixtures.tasks import running
 from tests.unit.builders import NOW, marketplace_order, settings
 
 ID = ConnectionId("shoes-fr")
@@ -203,3 +207,26 @@ async def test_orders_of_the_month_are_counted_in_packages(parts: Parts, db: Dat
     assert used.connections == (east, shoes)
     assert (used.allowed, used.used, used.orders, used.further_packages) == (1, 1, 5, 1)
     assert (exact.allowed, exact.further_packages) == (None, 0)
+
+
+async def test_keys_sealed_with_another_secret_are_left_to_others(
+    parts: Parts, db: Database, tmp_path: Path
+) -> None:
+    await added(parts, active=True)
+    secret = SecretStr(Fernet.generate_key().decode())
+    given = Settings(state_dir=tmp_path / "other", secret_key=secret)
+    async with open_parts(given, db, Metrics()) as theirs:
+
+        async def known() -> bool:
+            return theirs.accounts.unreadable == {ID}
+
+        async with running(theirs.accounts.watch_keys):
+            await eventually(known)
+        readiness = Readiness(given, asyncio.Event())
+        readiness.parts = theirs
+        assert await readiness.missing() == [f"secret key: cannot open the API keys of {ID}"]
+        room = Room(9, 9, {}, 9)
+        async with db.transaction() as tx:
+            left = theirs.accounts.unreadable
+            assert await looks.claim_due(tx, "them", timedelta(minutes=1), room, left) == []
+            assert len(await looks.claim_due(tx, "us", timedelta(minutes=1), room)) == 2

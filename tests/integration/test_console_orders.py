@@ -168,6 +168,34 @@ async def test_a_parcel_holds_the_units_that_are_given(db: Database, visitor: Vi
     assert await asked_for(db) == {"TWO": ["ship"]}
 
 
+async def test_what_has_left_is_cancelled_only_where_the_box_is_ticked(
+    db: Database, visitor: Visitor
+) -> None:
+    await keep(db, "TWO", state="synced", lines=(line(quantity=2),))
+    path = "/orders/shoes-fr/TWO"
+    await visitor.post(
+        f"{path}/ship", {"tracking_number": "T1", "shipping_service": "dpd", "line-1": "1"}
+    )
+    await visitor.post(f"{path}/act", {"command": "order.cancel"})
+    _, text = await visitor.get(path)
+    assert "parcels_shipped" in text
+    assert await asked_for(db) == {}
+    await visitor.post(f"{path}/act", {"command": "order.cancel", "force": "yes"})
+    assert await asked_for(db) == {"TWO": ["cancel"]}
+
+
+async def test_an_order_is_closed_with_what_has_left(db: Database, visitor: Visitor) -> None:
+    await keep(db, "TWO", state="synced", lines=(line(quantity=2),))
+    path = "/orders/shoes-fr/TWO"
+    await visitor.post(
+        f"{path}/ship", {"tracking_number": "T1", "shipping_service": "dpd", "line-1": "1"}
+    )
+    await visitor.post(f"{path}/ship", {"close": "yes"})
+    assert await asked_for(db) == {"TWO": ["ship"]}
+    _, text = await visitor.get(f"{path}/shipments")
+    assert "1 of 2 units; not shipped: 1 × line 1" in text
+
+
 async def test_comments_stay_with_the_order(visitor: Visitor) -> None:
     await visitor.post(f"{HERE}/comments", {"text": f"called {MARKUP}\0", "by": "Ada"})
     _, text = await visitor.get(f"{HERE}/comments")

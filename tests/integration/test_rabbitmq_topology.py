@@ -51,6 +51,12 @@ async def test_queues_have_the_arguments_of_the_interface(broker: Broker, queue:
         await channel.declare_queue(queue, durable=True, arguments=arguments)
 
 
+async def test_the_brokers_version_is_known_once_connected(broker: Broker) -> None:
+    """Which arguments the queues get hangs on it."""
+    assert broker.major_version >= 3
+    assert Broker("amqp://guest:guest@127.0.0.1/").major_version == 0
+
+
 async def test_a_queue_with_other_arguments_is_reported_and_kept(broker: Broker) -> None:
     channel = await broker.channel(confirms=True)
     await channel.declare_queue(COMMANDS, durable=True)

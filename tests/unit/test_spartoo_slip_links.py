@@ -20,6 +20,7 @@ SITE = "https://sws.spartoo.com/mp"
         ("https://127.0.0.1/1.pdf", SITE, False),
         ("https://[::1/1.pdf", SITE, False),
         ("http://127.0.0.1:9900/1.pdf", "http://127.0.0.1:9900/mp", True),
+        ("http://127.0.0.1/1.pdf", "http://127.0.0.1:9900/mp", False),
         ("http://127.0.0.2:9900/1.pdf", "http://127.0.0.1:9900/mp", False),
         ("http://10.0.0.1/1.pdf", "http://simulator:9900/mp", False),
     ],

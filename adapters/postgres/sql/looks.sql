@@ -9,8 +9,8 @@ on conflict (connection, look) do update set
     end
 
 -- name: claim_due
--- Takes looks that are due and that nobody holds: of each site no more than its share, and of those
--- that failed last no more than theirs, so that whoever answers finds a place.
+-- Takes looks that are due and not held. A site gets no more than its share, and so do all
+-- connections whose last look failed: those that answer always find a place.
 with due as (
     select
         l.connection, l.look, l.due_at, l.failures > 0 as failing,

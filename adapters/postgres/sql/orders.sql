@@ -63,7 +63,7 @@ with u as materialized (
     select u.order_id, $1, u.purchased_at, array_to_tsvector(string_to_array(u.words, e'\n')) from u
 ), services as materialized (
     select distinct u.facts ->> 'shipping_service' as name from u
-), shipped_by as ( -- whoever notes a name at this moment is not waited for
+), shipped_by as ( -- does not wait for another transaction that adds the same name
     insert into shipping_services (connection, name)
     select $1, s.name from services as s
     where

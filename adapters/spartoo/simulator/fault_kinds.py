@@ -102,17 +102,6 @@ class HtmlPage(_Instead):
         return self._replace(plan, Whole(200, _HTML.format("Maintenance").encode(), "text/html"))
 
 
-class SwollenBody(_Instead):
-    """HTTP 200 with XML that has no end for so many megabytes, and nothing useful in it."""
-
-    kind: Literal["swollen"]
-    megabytes: int = Field(64, ge=1, le=1024)
-
-    def apply(self, plan: Plan) -> Plan:
-        body = b"<?xml version='1.0'?><root>" + b"<order/>" * (self.megabytes << 17)
-        return self._replace(plan, Whole(200, body, "text/xml"))
-
-
 class EmptyBody(_Instead):
     """HTTP 200 with nothing in it."""
 
@@ -302,7 +291,6 @@ AnyFault = Annotated[
     | AnsweredCode
     | HttpError
     | HtmlPage
-    | SwollenBody
     | EmptyBody
     | TimeOut
     | DroppedConnection
