@@ -237,3 +237,13 @@ def test_an_old_problem_is_over_once_the_action_has_succeeded() -> None:
     assert E.ORDER_PROBLEM in story.told
     story.carried_out(ActionKind.SHIP)
     assert (story.order.state, story.order.problem) == (S.SHIPPED, None)
+
+
+def test_a_failed_action_keeps_its_problem_through_a_passing_status() -> None:
+    story = reach(S.SYNCED).does(ShipOrder("store", (Parcel("T-1", "DPD"),)))
+    story.does(ActionRejected(ActionKind.SHIP, "rejected", "no such carrier"))
+    story.seen(status=11)
+    assert story.order.problem is not None
+    assert story.order.problem.code == "rejected"
+    story.seen(status=2)
+    assert story.order.problem.code == "rejected"

@@ -8,11 +8,8 @@ import pytest
 
 from statemachine.changes import EventType
 from statemachine.facts import (
-    ActionRejected,
-    Parcel,
     RetryOrder,
     Seen,
-    ShipOrder,
     UnknownStatus,
 )
 from statemachine.model import ActionKind, ActionStatus, Address, OrderState, Relay
@@ -260,16 +257,6 @@ def test_an_unexpected_status_is_a_problem_told_once(state: S, status: int, mess
     story.seen(modified_at=NOW)
     assert story.last.events == ()
     assert story.order.problem is not None
-
-
-def test_a_failed_action_keeps_its_problem_through_a_passing_status() -> None:
-    story = reach(S.SYNCED).does(ShipOrder("store", (Parcel("T-1", "DPD"),)))
-    story.does(ActionRejected(ActionKind.SHIP, "rejected", "no such carrier"))
-    story.seen(status=11)
-    assert story.order.problem is not None
-    assert story.order.problem.code == "rejected"
-    story.seen(status=2)
-    assert story.order.problem.code == "rejected"
 
 
 @pytest.mark.parametrize("status", [45, 47])
